@@ -1,0 +1,8 @@
+"""Multi-task learning for scikit-learn: one torch network, several targets, `fit` and `predict`."""
+
+from skmtl._classifier_regressor import MultiTaskClassifierRegressor
+from skmtl._pure import MultiTaskClassifier, MultiTaskRegressor
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["MultiTaskClassifier", "MultiTaskClassifierRegressor", "MultiTaskRegressor"]

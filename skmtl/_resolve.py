@@ -1,0 +1,51 @@
+"""Turn what a user wrote for a parameter (a name or an object) into an object of its family.
+
+A family is a package or module whose ``__all__`` is its registry: exporting a class is all it
+takes to make it known by name. ``"hard"`` finds ``HardSharing``, ``"cross_stitch"`` finds
+``CrossStitch``, ``"joint"`` finds ``Joint``.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from sklearn.base import clone
+
+
+def known_names(family: ModuleType, base: type) -> dict[str, type]:
+    """Classes of a family by the name a user may write, in the order of its ``__all__``."""
+    classes = [getattr(family, name) for name in family.__all__]
+    members = [c for c in classes if isinstance(c, type) and issubclass(c, base) and c is not base]
+    return {_snake(c.__name__.removesuffix(base.__name__)): c for c in members}
+
+
+def resolve(value: Any, family: ModuleType, base: type, *, parameter: str) -> Any:
+    """Return a fresh object of ``family`` for a name, or a clone of the object given."""
+    if isinstance(value, base):
+        return clone(value)
+    names = known_names(family, base)
+    if not isinstance(value, str):
+        found = f"a {type(value).__name__}" if not isinstance(value, type) else f"the class {value}"
+        raise TypeError(
+            f"Parameter {parameter} must be one of {list(names)} or a {base.__name__} object. "
+            f"Found {found}: {value!r}."
+        )
+    wanted = value.lower().replace("-", "_").replace("_", "")
+    for name, cls in names.items():
+        if name.replace("_", "") == wanted:
+            return cls()
+    raise ValueError(
+        f"Parameter {parameter} must be one of {list(names)} or a {base.__name__} object. "
+        f"Found {value!r}."
+    )
+
+
+def _snake(name: str) -> str:
+    starts = [
+        i
+        for i, c in enumerate(name)
+        if c.isupper() and i and (name[i - 1].islower() or name[i + 1 : i + 2].islower())
+    ]
+    parts = [name[i:j] for i, j in zip([0, *starts], [*starts, len(name)], strict=True)]
+    return "_".join(parts).lower()

@@ -1,0 +1,15 @@
+"""How tasks share: a scheme is configuration, and builds the network that carries it out.
+
+`NoSharing` trains a network per task; `HardSharing` (Caruana 1997) sends every task through one
+shared trunk with a head each. Every parameter of a network has the stack of members as its first
+dimension, so one network object is K independent networks that train as one.
+
+>>> from skmtl.sharing import HardSharing
+>>> HardSharing(linear_skip=False)
+HardSharing(linear_skip=False)
+"""
+
+from .base import Architecture, Network, Sharing
+from .hard import HardSharing, NoSharing
+
+__all__ = ["Architecture", "HardSharing", "Network", "NoSharing", "Sharing"]

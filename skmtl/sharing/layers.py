@@ -1,0 +1,146 @@
+"""Layers whose parameters carry a leading stack of independent copies.
+
+A layer of stack shape ``(K,)`` holds K members; ``(K, T)`` holds a copy per member and task. All
+copies are one batched matrix product. Weights are drawn per member and shared by the copies
+inside it: towers of one member start equal, so the order of the tasks carries no information.
+Last layers start at zero, for the same reason: the first predictions are the target's mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from .base import SHARED
+
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "logistic": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+class StackedLinear(nn.Module):
+    """Affine map per copy: (*stack, b, n_in) to (*stack, b, n_out), in one `baddbmm`."""
+
+    def __init__(
+        self,
+        stack: tuple[int, ...],
+        n_in: int,
+        n_out: int,
+        generators: Sequence[Generator] | None = None,
+    ):
+        super().__init__()
+        weight = torch.zeros(*stack, n_in, n_out)
+        if generators is not None:
+            bound = math.sqrt(6.0 / (n_in + n_out))  # Glorot & Bengio (2010), as MLPRegressor
+            for k, generator in enumerate(generators):
+                draw = torch.empty(n_in, n_out, dtype=torch.float64)
+                weight[k] = draw.uniform_(-bound, bound, generator=generator)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(*stack, 1, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            return torch.baddbmm(self.bias, x, self.weight)
+        flat = torch.baddbmm(self.bias.flatten(0, -3), x.flatten(0, -3), self.weight.flatten(0, -3))
+        return flat.view(*x.shape[:-1], flat.shape[-1])
+
+
+class SeededDropout(nn.Module):
+    """Dropout whose masks come from a member's own generator, alone or in any stack.
+
+    ``generators`` is set by the trainer, one a member; torch's global generator is not touched.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+        self.generators: list[Generator] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        mask = torch.empty_like(x, memory_format=torch.contiguous_format)
+        for k, generator in enumerate(self.generators):
+            mask[k].bernoulli_(1 - self.p, generator=generator)
+        return x * mask.div_(1 - self.p)
+
+
+def hidden_layers(
+    stack: tuple[int, ...],
+    sizes: Sequence[int],
+    *,
+    activation: str,
+    dropout: float,
+    generators: Sequence[Generator],
+) -> nn.Sequential:
+    """Hidden layers ``sizes[0] -> sizes[1] -> ...``, each followed by activation and dropout."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [StackedLinear(stack, n_in, n_out, generators), ACTIVATIONS[activation]()]
+        if dropout:
+            layers.append(SeededDropout(dropout))
+    return nn.Sequential(*layers)
+
+
+class TaskHeads(nn.Module):
+    """Everything that belongs to one task alone: (K, b, h) to (K, b, C).
+
+    Without hidden layers all heads are one matrix product. With them each task has a tower, all
+    towers of one shape, stacked (K, T); their last layers are padded to the widest task.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        sizes: Sequence[int],
+        task_outputs: Sequence[int],
+        *,
+        activation: str,
+        dropout: float,
+        generators: Sequence[Generator],
+    ):
+        super().__init__()
+        n_members, n_tasks, widest = len(generators), len(task_outputs), max(task_outputs)
+        self.owner = torch.repeat_interleave(
+            torch.arange(n_tasks), torch.tensor(task_outputs)
+        )  # (C,)
+        if not sizes:
+            self.towers = None
+            self.last = StackedLinear((n_members,), n_in, sum(task_outputs))
+            return
+        stack = (n_members, n_tasks)
+        self.towers = hidden_layers(
+            stack, (n_in, *sizes), activation=activation, dropout=dropout, generators=generators
+        )
+        self.last = StackedLinear(stack, sizes[-1], widest)
+        columns = [t * widest + c for t, width in enumerate(task_outputs) for c in range(width)]
+        padded = len(columns) < n_tasks * widest
+        self.register_buffer("columns", torch.tensor(columns) if padded else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.towers is None:
+            return self.last(x)
+        n_members, n_tasks = self.last.weight.shape[:2]
+        h = self.towers(x.unsqueeze(1).expand(n_members, n_tasks, *x.shape[1:]))
+        outputs = self.last(h).transpose(1, 2).flatten(2)  # (K, b, T * widest)
+        return outputs if self.columns is None else outputs.index_select(2, self.columns)
+
+    def owners(self) -> dict[str, Tensor]:
+        """Owner of each parameter, as `Network.owners`."""
+        if self.towers is None:
+            return {"last.weight": self.owner, "last.bias": self.owner}
+        by_tower = torch.arange(self.last.weight.shape[1]).view(-1, 1, 1)
+        return {name: by_tower for name, _ in self.named_parameters()}
+
+
+def shared(module: nn.Module) -> dict[str, Tensor]:
+    """Owners of a module that serves every task."""
+    return {name: torch.tensor(SHARED) for name, _ in module.named_parameters()}

@@ -1,0 +1,275 @@
+"""The target table, between what a user has and what the engine trains on.
+
+`read_columns` takes any container apart into named columns with a mask of what is labelled;
+`resolve_tasks` says what kind of task each is; `encode` makes two float arrays of them all; `rebuild`
+puts predicted columns into the container that came in. Shapes: n rows, T tasks, V encoded columns.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmtl.tasks import ClassificationTask, RegressionTask, Task
+
+MAX_CLASSES = 20  # integers with more distinct values than this are taken for numbers
+SURE_CLASSES = 10  # up to here "classes" is no guess worth a word
+SURE_NUMBERS = 40  # from here "numbers" is none either
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``labels`` holds the labelled rows only, in order; ``mask`` (n,) says which."""
+
+    name: Any
+    labels: np.ndarray
+    mask: np.ndarray
+    dtype: Any
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the target came in: ``kind`` is "vector", "array" or "frame"."""
+
+    kind: str
+    names: list[Any]
+    dtypes: list[Any]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Encoded table: ``values`` (n, V); ``weight`` (n, T), zero where unlabelled, None: all one.
+
+    Columns stand in the order of the tasks they were encoded with.
+    """
+
+    values: np.ndarray
+    weight: np.ndarray | None
+
+
+def read_columns(Y: Any) -> tuple[list[Column], Container]:
+    """Take a target apart: DataFrame, Series, 1-D or 2-D array (also of objects), or lists."""
+    if isinstance(Y, Mapping):
+        raise TypeError(
+            "Y must be a DataFrame, an array or a list, one column a task. Found a "
+            f"{type(Y).__name__} of columns: wrap it as pandas.DataFrame(Y)."
+        )
+    if hasattr(Y, "toarray"):
+        raise TypeError("Y must be dense. Found a sparse matrix: pass Y.toarray().")
+    if isinstance(Y, pd.DataFrame):
+        return _read_frame(Y)
+    if isinstance(Y, pd.Series):
+        name = "y" if Y.name is None else Y.name
+        return [_from_series(Y, name)], Container("vector", [name], [Y.dtype])
+    array = Y if isinstance(Y, np.ndarray) else _as_array(Y)
+    if array.ndim == 0 or array.ndim > 2:
+        raise ValueError(f"Y must have one or two dimensions. Found shape {array.shape}.")
+    if np.iscomplexobj(array):
+        raise ValueError("Complex data not supported: Y must hold real numbers or labels.")
+    if array.ndim == 1:
+        return [_from_array(array, "y")], Container("vector", ["y"], [array.dtype])
+    names = [f"y{t}" for t in range(array.shape[1])]
+    columns = [_from_array(array[:, t], name) for t, name in enumerate(names)]
+    if not columns:
+        raise ValueError("Y must have at least one column. Found none.")
+    return columns, Container("array", names, [array.dtype] * len(names))
+
+
+def _read_frame(Y: pd.DataFrame) -> tuple[list[Column], Container]:
+    names = list(Y.columns)
+    if not names:
+        raise ValueError("Y must have at least one column. Found none.")
+    if not Y.columns.is_unique:
+        twice = list(Y.columns[Y.columns.duplicated()].unique())
+        raise ValueError(f"Y must have distinct column names. Found {twice} more than once.")
+    columns = [_from_series(Y.iloc[:, t], name) for t, name in enumerate(names)]
+    return columns, Container("frame", names, list(Y.dtypes))
+
+
+def _as_array(Y: Any) -> np.ndarray:
+    if hasattr(Y, "__array__"):
+        return np.asarray(Y)
+    return np.asarray(Y, dtype=object)
+
+
+def _from_series(column: pd.Series, name: Any) -> Column:
+    mask = column.notna().to_numpy()
+    present = column[mask]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        present = present.astype(column.dtype.categories.dtype)
+    return _checked(name, present.to_numpy(), mask, column.dtype)
+
+
+def _from_array(column: np.ndarray, name: Any) -> Column:
+    mask = ~np.asarray(pd.isna(column))
+    return _checked(name, column[mask], mask, column.dtype)
+
+
+def _checked(name: Any, labels: np.ndarray, mask: np.ndarray, dtype: Any) -> Column:
+    if labels.dtype == object:
+        labels = pd.Series(labels, dtype=object).infer_objects().to_numpy()
+        if labels.dtype.kind not in "biufO":
+            labels = labels.astype(object)
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        where = int(np.flatnonzero(mask)[~np.isfinite(labels)][0])
+        raise ValueError(
+            "Input y contains infinity or a value too large for dtype('float64'). Task "
+            f"{name!r} must hold finite labels. Found {labels[~np.isfinite(labels)][0]} in row "
+            f"{where}. Drop it, or set it to NaN to leave it unlabelled."
+        )
+    return Column(name, labels, mask, dtype)
+
+
+def infer_kind(column: Column) -> str:
+    """Guess a column's kind from its labels, warning where the guess is close.
+
+    Floats with a fraction are regression; booleans, strings and categories classification;
+    whole numbers classification up to 20 distinct values, regression above.
+    """
+    labels = column.labels
+    if isinstance(column.dtype, pd.CategoricalDtype) or labels.dtype.kind not in "iuf":
+        return "classification"
+    if labels.dtype.kind == "f" and np.any(labels != np.floor(labels)):
+        return "regression"
+    n_distinct = len(np.unique(labels))
+    kind = "classification" if n_distinct <= MAX_CLASSES else "regression"
+    if SURE_CLASSES < n_distinct < SURE_NUMBERS:
+        warnings.warn(
+            f"Task {column.name!r} has {n_distinct} distinct whole numbers and is taken for "
+            f"{kind}. Say tasks={{{column.name!r}: {kind!r}}} (or the other kind) to be sure.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return kind
+
+
+def name_tasks(tasks: Any, columns: Sequence[Column]) -> list[Any]:
+    """What the parameter ``tasks`` says of each column: a name, a Task, or "infer"."""
+    names = [c.name for c in columns]
+    if isinstance(tasks, str | Task):
+        return [tasks] * len(columns)
+    if isinstance(tasks, Mapping):
+        unknown = [name for name in tasks if name not in names]
+        if unknown:
+            raise ValueError(
+                f"Parameter tasks names {unknown}, which Y has not. Y's columns are {names}."
+            )
+        return [tasks.get(name, "infer") for name in names]
+    if isinstance(tasks, list | tuple):
+        if len(tasks) != len(names):
+            raise ValueError(
+                f"Parameter tasks must name one task a column: {len(names)} for {names}. "
+                f"Found {len(tasks)}."
+            )
+        return list(tasks)
+    raise TypeError(
+        "Parameter tasks must be 'infer', a kind of task, a dict from column to kind, or a list. "
+        f"Found {tasks!r}."
+    )
+
+
+def read_weight(sample_weight: Any, n_rows: int, n_tasks: int) -> np.ndarray | None:
+    """Check sample weights of shape (n,) or (n, T); return (n, T) or None."""
+    if sample_weight is None:
+        return None
+    try:
+        weight = np.asarray(sample_weight, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError("sample_weight must hold numbers.") from None
+    if weight.ndim == 0:
+        weight = np.full(n_rows, float(weight))
+    if weight.shape not in ((n_rows,), (n_rows, n_tasks)):
+        raise ValueError(
+            f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}), rows and tasks "
+            f"of Y. Found {weight.shape}."
+        )
+    bad = ~(weight >= 0) | np.isinf(weight)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"sample_weight must be finite and not negative. Found {weight[where]} at {where}."
+        )
+    return np.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, (n_rows, n_tasks))
+
+
+def weigh_columns(
+    columns: Sequence[Column], weight: np.ndarray | None
+) -> tuple[list[Column], list[np.ndarray]]:
+    """Drop the labels whose weight is zero; return the columns and their labels' weights."""
+    if weight is None:
+        return list(columns), [np.ones(len(c.labels)) for c in columns]
+    kept = []
+    for t, column in enumerate(columns):
+        counts = weight[column.mask, t] > 0
+        mask = column.mask & (weight[:, t] > 0)
+        kept.append(Column(column.name, column.labels[counts], mask, column.dtype))
+    return kept, [weight[c.mask, t] for t, c in enumerate(kept)]
+
+
+def encode(
+    columns: Sequence[Column], tasks: Sequence[Task], weights: Sequence[np.ndarray]
+) -> Targets:
+    """Encode labelled rows with prepared tasks; missing ones are zero in values and weight."""
+    n = len(columns[0].mask)
+    values = np.zeros((n, sum(task.n_values for task in tasks)))
+    weight = np.zeros((n, len(tasks)))
+    at = 0
+    for t, (column, task) in enumerate(zip(columns, tasks, strict=True)):
+        encoded = task.encode(column.labels, name=column.name)
+        values[column.mask, at : at + task.n_values] = encoded
+        factor = task.label_weight(encoded)
+        weight[column.mask, t] = weights[t] if factor is None else weights[t] * factor
+        at += task.n_values
+    return Targets(values, None if np.all(weight == 1) else weight)
+
+
+def rebuild(container: Container, columns: Sequence[np.ndarray], index: Any) -> Any:
+    """Put predicted columns into the container that the target came in."""
+    if container.kind == "vector":
+        return columns[0]
+    if container.kind == "frame":
+        return pd.DataFrame(
+            {
+                name: _with_dtype(values, dtype, index)
+                for name, values, dtype in zip(
+                    container.names, columns, container.dtypes, strict=True
+                )
+            },
+            index=index,
+        )
+    plain = {c.dtype.kind for c in columns}
+    if plain <= set("f") or plain <= set("iu") or plain <= set("b"):
+        return np.column_stack(columns)
+    out = np.empty((len(columns[0]), len(columns)), dtype=object)
+    for t, values in enumerate(columns):
+        out[:, t] = values
+    return out
+
+
+def _with_dtype(values: np.ndarray, dtype: Any, index: Any) -> pd.Series:
+    series = pd.Series(values, index=index)
+    if values.dtype.kind == "f" and not pd.api.types.is_float_dtype(dtype):
+        if not isinstance(dtype, pd.CategoricalDtype):
+            return series  # a regression on whole numbers predicts fractions
+    return series.astype(dtype)
+
+
+__all__ = [
+    "ClassificationTask",
+    "Column",
+    "Container",
+    "RegressionTask",
+    "Targets",
+    "encode",
+    "infer_kind",
+    "name_tasks",
+    "read_columns",
+    "read_weight",
+    "rebuild",
+    "weigh_columns",
+]

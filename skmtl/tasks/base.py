@@ -1,0 +1,76 @@
+"""The contract of a task. Shapes: K members, b rows, T tasks, G tasks of one kind side by side."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sklearn.base import BaseEstimator
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+class Task(BaseEstimator):
+    """One column of the target table: how it is encoded, learned, decoded and judged.
+
+    A subclass is configuration until `prepare` has seen the labels; what `prepare` learns ends in
+    an underscore. A fitted estimator keeps its prepared tasks in ``tasks_``.
+
+    Attributes
+    ----------
+    kind : {"classification", "regression"}
+        What scikit-learn would call an estimator of this column.
+    metric : str
+        Name of the scikit-learn scorer that judges the task by default; greater is better.
+    n_values : int
+        Numbers that encode one label.
+    """
+
+    kind: ClassVar[str]
+    metric: ClassVar[str]
+    n_values: ClassVar[int] = 1
+
+    @abstractmethod
+    def prepare(self, labels: np.ndarray, weight: np.ndarray, *, name: str) -> Task:
+        """Learn from the labels that are present, shape (m,), m >= 1, with weights > 0."""
+
+    @abstractmethod
+    def encode(self, labels: np.ndarray, *, name: str) -> np.ndarray:
+        """Encode present labels, shape (m,), as floats of shape (m, n_values)."""
+
+    def label_weight(self, values: np.ndarray) -> np.ndarray | None:
+        """Factor on the sample weight of each encoded label, shape (m,); None means one."""
+        return None
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Columns the network gives this task; known once prepared."""
+
+    @property
+    @abstractmethod
+    def key(self) -> Hashable:
+        """Prepared tasks with equal keys are evaluated by one call, side by side."""
+
+    @abstractmethod
+    def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
+        """Loss per sample: (..., n_outputs) and (..., n_values) to (...)."""
+
+    @abstractmethod
+    def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """Validation score (K, G) of (K, b, G, n_outputs) against (K, b, G, n_values)."""
+
+    @abstractmethod
+    def activate(self, outputs: Tensor) -> Tensor:
+        """Outputs of one member on the scale where members are averaged."""
+
+    @abstractmethod
+    def decode(self, activated: np.ndarray) -> np.ndarray:
+        """Averaged outputs, shape (n, m), as a column of labels, shape (n,)."""
+
+    @abstractmethod
+    def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
+        """Value of `metric` on labels that are all present."""

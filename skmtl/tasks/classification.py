@@ -1,0 +1,152 @@
+"""Classification of a column into two or more classes, of any label type that sorts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import accuracy_score
+from sklearn.utils.class_weight import compute_class_weight
+from torch import Tensor
+
+from .base import Task
+
+
+class ClassificationTask(Task):
+    """A column of class labels.
+
+    Domain: labels of one sortable type (strings, booleans, integers, categories).
+    Link: logistic for two classes (one output), softmax for more (an output per class).
+    Loss: negative log-likelihood of the true class.
+    Decode: the most probable class. Metric: accuracy.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, as in scikit-learn: it multiplies the sample weights.
+        ``"balanced"`` weighs a class by the inverse of its weighted frequency.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.tasks import ClassificationTask
+    >>> labels = np.array(["no", "yes", "no"])
+    >>> task = ClassificationTask().prepare(labels, np.ones(3), name="bought")
+    >>> task.classes_.tolist(), task.n_outputs
+    (['no', 'yes'], 1)
+    """
+
+    kind = "classification"
+    metric = "accuracy"
+
+    def __init__(self, class_weight=None):
+        self.class_weight = class_weight
+
+    def prepare(self, labels, weight, *, name, classes=None):
+        try:
+            seen = np.unique(labels)
+            self.classes_ = seen if classes is None else np.unique(np.asarray(classes))
+        except TypeError:
+            kinds = sorted({type(v).__name__ for v in labels})
+            raise ValueError(
+                f"Task {name!r}: class labels must be of one type that sorts. Found {kinds}. "
+                "Convert the column, e.g. to strings."
+            ) from None
+        codes = self.encode(labels, name=name)[:, 0].astype(int)
+        self.class_weight_ = None
+        if self.class_weight is not None:
+            self.class_weight_ = self._class_weights(codes, weight, name)
+        return self
+
+    def _class_weights(self, codes: np.ndarray, weight: np.ndarray, name: str) -> np.ndarray:
+        if isinstance(self.class_weight, dict):
+            unknown = set(self.class_weight) - set(self.classes_.tolist())
+            if unknown:
+                raise ValueError(
+                    f"Task {name!r}: class_weight names classes {sorted(unknown, key=str)} that "
+                    f"are not among the labels {self.classes_.tolist()}."
+                )
+            return np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()])
+        if self.class_weight != "balanced":
+            raise ValueError(
+                f"Task {name!r}: class_weight must be a dict, 'balanced' or None. "
+                f"Found {self.class_weight!r}."
+            )
+        present = np.unique(codes)
+        balanced = compute_class_weight(
+            "balanced", classes=present, y=codes, sample_weight=weight
+        )
+        weights = np.ones(len(self.classes_))
+        weights[present] = balanced
+        return weights
+
+    def encode(self, labels, *, name):
+        labels = np.asarray(labels)
+        try:
+            codes = np.searchsorted(self.classes_, labels)
+            codes = np.minimum(codes, len(self.classes_) - 1)
+            unknown = self.classes_[codes] != labels
+        except TypeError:
+            codes, unknown = np.zeros(len(labels), int), np.ones(len(labels), bool)
+        if np.any(unknown):
+            shown = list(dict.fromkeys(labels[unknown].tolist()))[:5]
+            raise ValueError(
+                f"Task {name!r}: labels {shown} were not among the classes seen in fit, "
+                f"{self.classes_.tolist()}."
+            )
+        return codes[:, None].astype(float)
+
+    def label_weight(self, values):
+        return None if self.class_weight_ is None else self.class_weight_[values[:, 0].astype(int)]
+
+    @property
+    def n_outputs(self) -> int:
+        return 1 if len(self.classes_) <= 2 else len(self.classes_)
+
+    @property
+    def key(self) -> Hashable:
+        return ("classification", len(self.classes_))
+
+    def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
+        if len(self.classes_) == 1:
+            return outputs[..., 0] * 0.0
+        if self.n_outputs == 1:
+            logits, hit = outputs[..., 0], values[..., 0]
+            return F.binary_cross_entropy_with_logits(logits, hit, reduction="none")
+        flat = outputs.flatten(0, -2)
+        codes = values.flatten().long()
+        return F.cross_entropy(flat, codes, reduction="none").view(values.shape[:-1])
+
+    def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        if self.n_outputs == 1:
+            codes = (outputs[..., 0] > 0).to(values.dtype) * (len(self.classes_) > 1)
+        else:
+            codes = outputs.argmax(-1).to(values.dtype)
+        hit = (codes == values[..., 0]).to(weight.dtype)
+        return (hit * weight).sum(1) / weight.sum(1)
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        if len(self.classes_) == 1:
+            return torch.ones_like(outputs)
+        if self.n_outputs == 1:
+            p = outputs.sigmoid()
+            return torch.cat([1 - p, p], -1)
+        return outputs.softmax(-1)
+
+    def decode(self, activated):
+        return self.classes_[activated.argmax(1)]
+
+    def decode_proba(self, activated: np.ndarray) -> np.ndarray:
+        """Class probabilities, shape (n, n_classes), rows summing to one."""
+        return activated / activated.sum(1, keepdims=True)
+
+    def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
+        return float(accuracy_score(y_true, y_pred, sample_weight=sample_weight))

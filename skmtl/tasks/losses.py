@@ -1,0 +1,123 @@
+"""All tasks of a table at once: where each one's columns lie, and their losses and scores.
+
+Tasks of one kind lie side by side, so that one call evaluates them together: twenty regressions
+cost one subtraction, not twenty. Inside the engine tasks therefore stand in `order`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .base import Task
+
+
+class Group(NamedTuple):
+    """Tasks of one kind: a representative, how many, and their slices of T, C and V."""
+
+    task: Task
+    size: int
+    tasks: slice
+    outputs: slice
+    values: slice
+
+
+class TaskLosses(nn.Module):
+    """Loss of every task: its weighted mean over the labelled samples of the batch.
+
+    Parameters
+    ----------
+    tasks : list of Task
+        Prepared tasks, in the order of the target table.
+
+    Attributes
+    ----------
+    order : list of int
+        Position in the table of each task, in the engine's order (kinds side by side).
+    tasks : list of Task
+        The tasks, in the engine's order.
+    groups : list of Group
+    output_slices : list of slice
+        Columns of each task in the network's output, in the engine's order.
+    """
+
+    def __init__(self, tasks: list[Task]):
+        super().__init__()
+        keys = list(dict.fromkeys(t.key for t in tasks))
+        self.order = sorted(range(len(tasks)), key=lambda i: keys.index(tasks[i].key))
+        self.tasks = [tasks[i] for i in self.order]
+        self.groups: list[Group] = []
+        t = c = v = 0
+        for key in keys:
+            members = [task for task in self.tasks if task.key == key]
+            task, size = members[0], len(members)
+            ends = t + size, c + size * task.n_outputs, v + size * task.n_values
+            self.groups.append(
+                Group(task, size, slice(t, ends[0]), slice(c, ends[1]), slice(v, ends[2]))
+            )
+            t, c, v = ends
+        self.output_slices: list[slice] = []
+        at = 0
+        for task in self.tasks:
+            self.output_slices.append(slice(at, at + task.n_outputs))
+            at += task.n_outputs
+
+    @property
+    def task_outputs(self) -> list[int]:
+        """Number of output columns of each task, in the engine's order."""
+        return [task.n_outputs for task in self.tasks]
+
+    def forward(
+        self, outputs: Tensor, values: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Losses and the label weight behind them.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (K, b, C)
+        values : Tensor of shape (K, b, V)
+        weight : Tensor of shape (K, b, T) or None
+            Zero where a label is missing; None: every label is there and counts one.
+
+        Returns
+        -------
+        losses : Tensor of shape (K, T)
+            Exactly zero, with zero gradient, for a task with no label in the batch.
+        total : Tensor of shape (K, T) or None
+            Summed label weight; None where `weight` is None.
+        """
+        if weight is None:
+            return self._over_groups(outputs, values, lambda sample_loss, _: sample_loss.mean(1)), None
+        total = weight.sum(1)
+        share = weight / total.clamp(min=torch.finfo(total.dtype).tiny).unsqueeze(1)
+        losses = self._over_groups(
+            outputs, values, lambda sample_loss, g: (sample_loss * share[..., g.tasks]).sum(1)
+        )
+        return losses, total
+
+    def score(self, outputs: Tensor, values: Tensor, weight: Tensor | None) -> Tensor:
+        """Validation score of every task, shape (K, T); NaN where it has no label."""
+        if weight is None:
+            weight = outputs.new_ones((*outputs.shape[:2], len(self.tasks)))
+        return torch.cat(
+            [
+                g.task.score(*self._columns(g, outputs, values), weight[..., g.tasks])
+                for g in self.groups
+            ],
+            -1,
+        )
+
+    def _over_groups(self, outputs, values, reduce) -> Tensor:
+        losses = [
+            reduce(g.task.sample_loss(*self._columns(g, outputs, values)), g) for g in self.groups
+        ]
+        return losses[0] if len(losses) == 1 else torch.cat(losses, -1)
+
+    @staticmethod
+    def _columns(g: Group, outputs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        return (
+            outputs[..., g.outputs].unflatten(-1, (g.size, g.task.n_outputs)),
+            values[..., g.values].unflatten(-1, (g.size, g.task.n_values)),
+        )

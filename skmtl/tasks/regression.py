@@ -1,0 +1,122 @@
+"""Regression of a column of real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from sklearn.metrics import r2_score
+from torch import Tensor
+
+from .base import Task
+
+HUBER_DELTA = 1.35  # 95 % efficiency for normal errors (Huber 1981), as HuberRegressor's epsilon
+
+LOSSES = {
+    # half the square, as in MLPRegressor, so that `alpha` means what it means in Ridge
+    "squared_error": lambda o, v: 0.5 * (o - v).square(),
+    "absolute_error": lambda o, v: (o - v).abs(),
+    "huber": lambda o, v: F.huber_loss(o, v, reduction="none", delta=HUBER_DELTA),
+}
+
+
+class RegressionTask(Task):
+    """A column of real numbers.
+
+    Domain: finite numbers. Link: identity, on the standardised target.
+    Loss: see `loss`; on the standardised target, so that tasks are comparable.
+    Decode: back to the target's own unit. Metric: R².
+
+    Parameters
+    ----------
+    loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
+        Half the squared error (predicts the mean), the absolute error (predicts the median), or
+        Huber's (1964) mix of both that changes over at 1.35 standard deviations of the target.
+
+    Attributes
+    ----------
+    center_, scale_ : float
+        Weighted mean and standard deviation of the labels seen first, in the target's own unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.tasks import RegressionTask
+    >>> task = RegressionTask().prepare(np.array([1.0, 3.0]), np.ones(2), name="price")
+    >>> task.encode(np.array([1.0, 3.0]), name="price")[:, 0].tolist()
+    [-1.0, 1.0]
+    """
+
+    kind = "regression"
+    metric = "r2"
+
+    def __init__(self, loss="squared_error"):
+        self.loss = loss
+
+    def prepare(self, labels, weight, *, name):
+        if self.loss not in LOSSES:
+            raise ValueError(
+                f"Task {name!r}: RegressionTask's loss must be one of {list(LOSSES)}. "
+                f"Found {self.loss!r}."
+            )
+        labels = _numbers(labels, name)
+        self.center_ = float(np.average(labels, weights=weight))
+        self.scale_ = float(np.sqrt(np.average((labels - self.center_) ** 2, weights=weight)))
+        # a constant column has no unit to learn from; rounding may leave it a hair above zero
+        if self.scale_ <= 10 * np.finfo(float).eps * abs(self.center_) or self.scale_ == 0:
+            self.scale_ = 1.0
+        return self
+
+    def encode(self, labels, *, name):
+        return ((_numbers(labels, name) - self.center_) / self.scale_)[:, None]
+
+    @property
+    def n_outputs(self) -> int:
+        return 1
+
+    @property
+    def key(self) -> Hashable:
+        return ("regression", self.loss)
+
+    def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
+        return LOSSES[self.loss](outputs, values).squeeze(-1)
+
+    def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        outputs, values, total = outputs[..., 0], values[..., 0], weight.sum(1)
+        mean = (values * weight).sum(1) / total
+        spread = ((values - mean.unsqueeze(1)).square() * weight).sum(1)
+        return 1 - ((outputs - values).square() * weight).sum(1) / spread
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+    def decode(self, activated):
+        return activated[:, 0] * self.scale_ + self.center_
+
+    def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
+        if len(y_true) < 2:
+            return float("nan")
+        return float(r2_score(y_true, y_pred, sample_weight=sample_weight))
+
+
+def _numbers(labels: np.ndarray, name: str) -> np.ndarray:
+    """Labels as finite floats, or an error that names the task and the first bad row."""
+    try:
+        numbers = np.asarray(labels).astype(float)
+    except (TypeError, ValueError):
+        bad = next(v for v in labels if not _is_number(v))
+        raise ValueError(
+            f"Task {name!r}: a regression column holds numbers. Found {bad!r}. "
+            f"Convert the column or use tasks={{{name!r}: 'classification'}}."
+        ) from None
+    return numbers
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,21 @@
+"""The engine: rows in, trained parameters out. It knows tensors and no method by name.
+
+Network, loss function, schedule and weighting arrive as arguments. `batches` slices, `step` is the
+only code that runs per batch, `net` is the shell that gives it skorch's events, `stopping` lets each
+member of a stack finish on its own.
+"""
+
+from .batches import Rows, TrainingData
+from .module import MultiTaskModule, clip_bounds
+from .net import MultiTaskNet
+from .weighting import FixedWeights, Weighting
+
+__all__ = [
+    "FixedWeights",
+    "MultiTaskModule",
+    "MultiTaskNet",
+    "Rows",
+    "TrainingData",
+    "Weighting",
+    "clip_bounds",
+]

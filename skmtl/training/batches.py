@@ -1,0 +1,101 @@
+"""Batches cut from tensors that are made once: rows are gathered by index, never re-collated.
+
+Shapes: n rows in all, K members, d features, V encoded target columns, T tasks, b rows a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+
+class TrainingData(NamedTuple):
+    """The table, once, on the device: x (n, d), values (n, V), weight (n, T) or None (all one)."""
+
+    x: Tensor
+    values: Tensor
+    weight: Tensor | None
+
+    def take(self, rows: Tensor) -> Batch:
+        """Gather rows (K, b) of the table."""
+        flat, shape = rows.reshape(-1), rows.shape
+        return Batch(
+            self.x.index_select(0, flat).view(*shape, -1),
+            self.values.index_select(0, flat).view(*shape, -1),
+            None if self.weight is None else self.weight.index_select(0, flat).view(*shape, -1),
+        )
+
+
+class Batch(NamedTuple):
+    """Rows of every member: x (K, b, d), values (K, b, V), weight (K, b, T) or None."""
+
+    x: Tensor
+    values: Tensor
+    weight: Tensor | None
+
+
+class Rows(NamedTuple):
+    """Rows of the table that each member trains on and is validated on: (K, n_train), (K, n_valid)."""
+
+    train: Tensor
+    valid: Tensor | None
+
+
+class TrainBatches:
+    """Batches of one epoch after another, each member in an order of its own.
+
+    Iterating shuffles every member with its own generator. An epoch of a single batch needs no
+    order: it is gathered once and served again.
+    """
+
+    def __init__(
+        self, data: TrainingData, rows: Tensor, batch_size: int, generators: Sequence[Generator]
+    ):
+        self.data = data
+        self.rows = rows
+        self.batch_size = batch_size
+        self.generators = list(generators)
+        self._whole: Batch | None = None
+
+    def keep(self, members: Tensor) -> None:
+        """Let the other members leave."""
+        self.rows = self.rows[members.to(self.rows.device)]
+        self.generators = [self.generators[k] for k in members.tolist()]
+        self._whole = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        n_rows = self.rows.shape[1]
+        if n_rows <= self.batch_size:
+            if self._whole is None:
+                self._whole = self.data.take(self.rows)
+            yield self._whole
+            return
+        order = torch.stack(
+            [
+                rows.index_select(0, torch.randperm(n_rows, generator=g, dtype=torch.int32).to(rows.device))
+                for rows, g in zip(self.rows, self.generators, strict=True)
+            ]
+        )
+        for rows in order.split(self.batch_size, dim=1):
+            yield self.data.take(rows)
+
+
+class ValidBatches:
+    """The validation rows of every member, in order, in chunks that bound memory."""
+
+    CHUNK = 4096
+
+    def __init__(self, data: TrainingData, rows: Tensor):
+        self.data = data
+        self.rows = rows
+
+    def keep(self, members: Tensor) -> None:
+        """Let the other members leave."""
+        self.rows = self.rows[members.to(self.rows.device)]
+
+    def __iter__(self) -> Iterator[Batch]:
+        for rows in self.rows.split(self.CHUNK, dim=1):
+            yield self.data.take(rows)

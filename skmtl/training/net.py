@@ -1,0 +1,242 @@
+"""The shell around the engine: skorch's events, history, callbacks and pickling over our loop.
+
+A `NeuralNet` with its data path and its epoch replaced; only here, in `stopping` and in
+`reporting` is skorch known. Shapes: K members, T tasks (in the engine's order).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Generator, Tensor, nn
+
+from .batches import Rows, TrainBatches, TrainingData, ValidBatches
+from .step import EpochMean, evaluate, train_step
+from .weighting import Weighting
+
+
+class MultiTaskNet(NeuralNet):
+    """A stack of K networks trained together on T tasks.
+
+    ``fit`` and ``partial_fit`` take a ``(TrainingData, Rows)`` pair as X and no y. Each epoch
+    records ``train_loss``, ``valid_loss`` and, per task, ``train_loss_<task>``,
+    ``valid_loss_<task>``, ``valid_score_<task>`` and ``weight_<task>``: means over members, a
+    finished member counting with its last value.
+
+    Parameters
+    ----------
+    module : MultiTaskModule
+    criterion : nn.Module
+        Called as ``(outputs, values, weight) -> (losses (K, T), label weight)``; has ``score``.
+    task_names : list of str
+        In the engine's order.
+    weighting : Weighting
+    active : callable
+        ``(epoch, n_tasks) -> list of bool``: the schedule's tasks at an epoch.
+    decay : dict
+        L2 gradient factor by parameter name: a float, or a tensor that broadcasts to it.
+    generators : list of torch.Generator
+        One a member; all its randomness comes from it.
+    **kwargs : dict
+        skorch's own parameters.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        criterion: nn.Module,
+        *,
+        task_names: Sequence[str],
+        weighting: Weighting,
+        active: Any,
+        decay: dict[str, float | Tensor],
+        generators: Sequence[Generator],
+        **kwargs: Any,
+    ):
+        super().__init__(
+            module, criterion=criterion, optimizer=torch.optim.Adam, iterator_train=None, **kwargs
+        )
+        self.task_names = list(task_names)
+        self.weighting = weighting
+        self.active = active
+        self.decay = decay
+        self.generators = list(generators)
+
+    def get_default_callbacks(self) -> list[tuple[str, Callback]]:
+        """None of skorch's: they time, score and print per batch."""
+        return []
+
+    def initialize_criterion(self) -> MultiTaskNet:
+        """Take the loss as it is."""
+        self.criterion_ = self.criterion
+        return self
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> MultiTaskNet:
+        """Fused Adam; a parameter with one decay uses Adam's own, the others `step`'s."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        self.uneven_decays_: list[tuple[nn.Parameter, Tensor]] = []
+        for name, p in self.module_.network.named_parameters():
+            decay = self.decay[name]
+            if isinstance(decay, Tensor):
+                self.uneven_decays_.append((p, decay.to(p)))
+                decay = 0.0
+            groups.setdefault(decay, []).append(p)
+        self.optimizer_ = torch.optim.Adam(
+            [{"params": ps, "weight_decay": decay} for decay, ps in groups.items()],
+            lr=self.lr,
+            fused=True,
+        )
+        return self
+
+    def get_split_datasets(self, X: tuple[TrainingData, Rows], y: None = None, **fit_params: Any):
+        """Pair the table with the training and with the validation rows."""
+        data, rows = X
+        return (data, rows.train), None if rows.valid is None else (data, rows.valid)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches over gathered rows in place of a DataLoader."""
+        data, rows = dataset
+        if training:
+            self.batches_ = [TrainBatches(data, rows, self.batch_size, self.generators)]
+            self._stack = list(range(len(rows)))
+            self._epoch_values: dict[str, np.ndarray] = {}
+            self._reseed()
+            return self.batches_[0]
+        self.batches_.append(ValidBatches(data, rows))
+        return self.batches_[1]
+
+    def fit_loop(self, X: Any, y: None = None, epochs: int | None = None, **fit_params: Any):
+        """Run the epochs, then let go of the data: a fitted net holds no table."""
+        try:
+            return super().fit_loop(X, y, epochs, **fit_params)
+        finally:
+            self.batches_ = []
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """One pass over all batches, training or validating."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        if training:
+            losses, scores = self._train_epoch(iterator), None
+        else:
+            losses, scores = evaluate(self.module_, self.criterion_, iterator)
+        self._record(prefix, losses, scores)
+
+    def _train_epoch(self, iterator: TrainBatches) -> Tensor:
+        active = self.active(len(self.history) - 1, len(self.task_names))
+        tasks = None if all(active) else torch.tensor(active, device=self.device)
+        per_batch = self._listens("on_batch_begin") or self._listens("on_batch_end")
+        on_gradients = self._notify_gradients if self._listens("on_grad_computed") else None
+        if not per_batch:
+            self.history.new_batch()  # stock callbacks look for the last batch of an epoch
+        mean = EpochMean()
+        for batch in iterator:
+            if per_batch:
+                self.notify("on_batch_begin", batch=batch, training=True)
+            losses, total = train_step(
+                self.module_,
+                self.criterion_,
+                batch,
+                self.weighting,
+                self.optimizer_,
+                active=tasks,
+                decays=self.uneven_decays_,
+                on_gradients=on_gradients,
+            )
+            mean.add(losses, total, batch.x.shape[1])
+            if per_batch:
+                self.history.record_batch("train_loss", float(losses.sum(-1).mean()))
+                self.notify("on_batch_end", batch=batch, training=True, loss=losses)
+        return mean.result()
+
+    def _listens(self, event: str) -> bool:
+        return any(getattr(type(cb), event) is not getattr(Callback, event) for _, cb in self.callbacks_)
+
+    def _notify_gradients(self, batch: Any) -> None:
+        named = list(self.module_.named_parameters())
+        self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
+
+    def _record(self, prefix: str, losses: Tensor, scores: Tensor | None) -> None:
+        weights = self.weighting(losses).expand_as(losses)
+        total = torch.where(losses.isnan() & (prefix == "valid"), 0.0, losses * weights).sum(-1)
+        new = {"total": total.unsqueeze(-1), "loss": losses, "weight": weights}
+        if scores is not None:
+            new["score"] = scores
+        for key, value in new.items():
+            self._update(f"{prefix}_{key}", value)
+        if prefix == "train":
+            self._raise_if_diverged(losses)
+        record = self.history.record
+        record(f"{prefix}_loss", float(self._epoch_values[f"{prefix}_total"].mean()))
+        for t, task in enumerate(self.task_names):
+            record(f"{prefix}_loss_{task}", float(self._epoch_values[f"{prefix}_loss"][:, t].mean()))
+            if prefix == "train":
+                record(f"weight_{task}", float(self._epoch_values["train_weight"][:, t].mean()))
+            if scores is not None:
+                record(f"{prefix}_score_{task}", _mean(self._epoch_values[f"{prefix}_score"][:, t]))
+
+    def _update(self, key: str, value: Tensor) -> None:
+        now = value.double().cpu().numpy()
+        if key not in self._epoch_values:
+            self._epoch_values[key] = now.copy()
+        else:
+            self._epoch_values[key][self._stack] = now
+
+    def _raise_if_diverged(self, losses: Tensor) -> None:
+        broken = ~torch.isfinite(losses).all(0)
+        if broken.any():
+            task = self.task_names[int(broken.nonzero()[0])]
+            raise ValueError(
+                f"Task {task!r}: the training loss became {float(losses[:, broken][0, 0])} at epoch "
+                f"{len(self.history)}. Standardise the inputs, lower learning_rate_init "
+                f"(now {self.lr}), or look for extreme values in the target."
+            )
+
+    def watched_losses(self) -> list[float]:
+        """Total loss of every member still in the stack: on validation rows if there are any."""
+        key = "valid_total" if "valid_total" in self._epoch_values else "train_total"
+        return self._epoch_values[key][self._stack, 0].tolist()
+
+    def keep_members(self, staying: Tensor) -> None:
+        """Let the members not in ``staying`` (positions in the stack) leave it."""
+        self._stack = [self._stack[k] for k in staying.tolist()]
+        for p in self.module_.network.parameters():
+            index = staying.to(p.device)
+            state = self.optimizer_.state[p]
+            for key, value in state.items():
+                if value.shape == p.shape:
+                    state[key] = value[index]
+            p.grad = None
+            p.data = p.detach()[index]
+        for batches in self.batches_:
+            batches.keep(staying)
+        self._reseed()
+
+    def restore_members(self, parameters: dict[str, Tensor]) -> None:
+        """Give the module a full stack of parameters, by name."""
+        for name, p in self.module_.named_parameters():
+            p.grad = None
+            p.data = parameters[name]
+        self.optimizer_.state.clear()  # moments of other weights, perhaps of fewer members
+
+    def _reseed(self) -> None:
+        generators = [self.generators[k] for k in self._stack]
+        if torch.device(self.device).type != "cpu":
+            generators = [
+                Generator(self.device).manual_seed(g.initial_seed()) for g in generators
+            ]
+        self.module_.reseed(generators)
+
+
+def _mean(values: np.ndarray) -> float:
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if len(present) else math.nan

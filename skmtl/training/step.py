@@ -1,0 +1,84 @@
+"""The only code that runs per batch. Pure functions of what they are given.
+
+Shapes: K members, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .batches import Batch
+from .weighting import Weighting
+
+Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+
+
+def train_step(
+    module: nn.Module,
+    loss: Loss,
+    batch: Batch,
+    weighting: Weighting,
+    optimizer: torch.optim.Optimizer,
+    *,
+    active: Tensor | None,
+    decays: Sequence[tuple[nn.Parameter, Tensor]],
+    on_gradients: Callable[[Batch], Any] | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Move every member one step down; return its losses (K, T) and their label weight.
+
+    ``active`` (T,) zeroes the tasks that rest; ``decays`` are L2 gradients that differ inside a
+    parameter; ``on_gradients`` sees the gradients before the optimizer does.
+    """
+    losses, total = loss(module(batch.x), batch.values, batch.weight)
+    weights = weighting(losses.detach())
+    if active is not None:
+        weights = weights * active
+    optimizer.zero_grad(set_to_none=True)
+    (losses * weights).sum().backward()
+    for parameter, decay in decays:
+        if parameter.grad is not None:
+            parameter.grad.addcmul_(parameter.detach(), decay)
+    if on_gradients is not None:
+        on_gradients(batch)
+    optimizer.step()
+    return losses.detach(), total
+
+
+@torch.no_grad()
+def evaluate(
+    module: nn.Module, loss: Any, batches: Any
+) -> tuple[Tensor, Tensor]:
+    """Losses and scores (K, T) over all rows of ``batches``; NaN for a task without a label."""
+    parts = [(module(b.x), b.values, b.weight) for b in batches]
+    outputs, values = (torch.cat([p[i] for p in parts], 1) for i in (0, 1))
+    weight = None if parts[0][2] is None else torch.cat([p[2] for p in parts], 1)
+    losses, total = loss(outputs, values, weight)
+    if total is not None:
+        losses = torch.where(total > 0, losses, torch.nan)
+    return losses, loss.score(outputs, values, weight)
+
+
+class EpochMean:
+    """Mean loss of an epoch, weighted by the labels behind each batch's; summed once at the end."""
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._totals: list[Tensor | float] = []
+
+    def add(self, losses: Tensor, total: Tensor | None, n_rows: int) -> None:
+        """Remember a step."""
+        self._losses.append(losses)
+        self._totals.append(float(n_rows) if total is None else total)
+
+    def result(self) -> Tensor:
+        """Mean losses (K, T); NaN for a task that had no label."""
+        losses = torch.stack(self._losses)  # (steps, K, T)
+        if isinstance(self._totals[0], float):
+            totals = losses.new_tensor(self._totals).view(-1, 1, 1)
+        else:
+            totals = torch.stack([t for t in self._totals if isinstance(t, Tensor)])
+        return (losses * totals).sum(0) / totals.sum(0)

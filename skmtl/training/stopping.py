@@ -1,0 +1,81 @@
+"""Each member of a stack finishes on its own, and what is kept of it is its best epoch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+
+
+class MemberStopping(Callback):
+    """Watch every member's loss; a member that stops improving leaves the stack.
+
+    The loss watched is the validation loss, or the training loss where there is no validation
+    split: the weighted sum over tasks, as in training. A member is finished when it has not
+    improved by ``tol`` for ``patience`` epochs in a row. When training ends, for whatever
+    reason (Ctrl-C too), every member gets the parameters of its best epoch back.
+
+    Attributes
+    ----------
+    best_losses_, best_epochs_ : list of shape (n_members,)
+        Lowest loss watched, and the epoch (from 1) it was seen at; 0: no epoch was completed.
+    converged_ : bool
+        Whether every member finished before the last epoch.
+    """
+
+    def __init__(self, tol: float, patience: int):
+        self.tol = tol
+        self.patience = patience
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start with every member in the stack."""
+        n_members = net.module_.n_members
+        self.members_ = list(range(n_members))
+        self.best_losses_ = [math.inf] * n_members
+        self.best_epochs_ = [0] * n_members
+        self.waited_ = [0] * n_members
+        self.best_: dict[str, Tensor] = {
+            name: p.detach().clone() for name, p in net.module_.named_parameters()
+        }
+        self.converged_ = False
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Keep the weights of members that improved, release those that are done."""
+        improved = []
+        for at, (member, loss) in enumerate(zip(self.members_, net.watched_losses(), strict=True)):
+            enough = loss < self.best_losses_[member] - self.tol
+            self.waited_[member] = 0 if enough else self.waited_[member] + 1
+            if loss < self.best_losses_[member]:
+                self.best_losses_[member] = loss
+                self.best_epochs_[member] = len(net.history)
+                improved.append(at)
+        self._remember(net.module_, improved)
+        staying = [at for at, m in enumerate(self.members_) if self.waited_[m] < self.patience]
+        if not staying:
+            self.converged_ = True
+            raise KeyboardInterrupt  # skorch's own way to end training from a callback
+        if len(staying) < len(self.members_):
+            self.members_ = [self.members_[at] for at in staying]
+            net.keep_members(torch.tensor(staying))
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Put the stack together again, every member at its best."""
+        started = [at for at, m in enumerate(self.members_) if self.best_epochs_[m] == 0]
+        self._remember(net.module_, started)
+        net.restore_members(self.best_)
+        self.best_ = {}
+
+    def _remember(self, module: torch.nn.Module, at: list[int]) -> None:
+        if not at:
+            return
+        whole = len(at) == len(next(iter(self.best_.values())))
+        members = torch.tensor([self.members_[i] for i in at])
+        for name, p in module.named_parameters():
+            if whole:
+                self.best_[name].copy_(p.detach())
+            else:
+                now = p.detach()[torch.tensor(at, device=p.device)]
+                self.best_[name][members.to(p.device)] = now
