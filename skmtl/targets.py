@@ -50,17 +50,18 @@ class Targets:
 
     values: np.ndarray
     weight: np.ndarray | None
+    n_tasks: int
 
 
 def read_columns(Y: Any) -> tuple[list[Column], Container]:
     """Take a target apart: DataFrame, Series, 1-D or 2-D array (also of objects), or lists."""
     if isinstance(Y, Mapping):
         raise TypeError(
-            "Y must be a DataFrame, an array or a list, one column a task. Found a "
-            f"{type(Y).__name__} of columns: wrap it as pandas.DataFrame(Y)."
+            "y must be a DataFrame, an array or a list, one column a task. Found a "
+            f"{type(Y).__name__} of columns: wrap it as pandas.DataFrame(y)."
         )
     if hasattr(Y, "toarray"):
-        raise TypeError("Y must be dense. Found a sparse matrix: pass Y.toarray().")
+        raise TypeError("y must be dense. Found a sparse matrix: pass y.toarray().")
     if isinstance(Y, pd.DataFrame):
         return _read_frame(Y)
     if isinstance(Y, pd.Series):
@@ -68,25 +69,25 @@ def read_columns(Y: Any) -> tuple[list[Column], Container]:
         return [_from_series(Y, name)], Container("vector", [name], [Y.dtype])
     array = Y if isinstance(Y, np.ndarray) else _as_array(Y)
     if array.ndim == 0 or array.ndim > 2:
-        raise ValueError(f"Y must have one or two dimensions. Found shape {array.shape}.")
+        raise ValueError(f"y must have one or two dimensions. Found shape {array.shape}.")
     if np.iscomplexobj(array):
-        raise ValueError("Complex data not supported: Y must hold real numbers or labels.")
+        raise ValueError("Complex data not supported: y must hold real numbers or labels.")
     if array.ndim == 1:
         return [_from_array(array, "y")], Container("vector", ["y"], [array.dtype])
     names = [f"y{t}" for t in range(array.shape[1])]
     columns = [_from_array(array[:, t], name) for t, name in enumerate(names)]
     if not columns:
-        raise ValueError("Y must have at least one column. Found none.")
+        raise ValueError("y must have at least one column. Found none.")
     return columns, Container("array", names, [array.dtype] * len(names))
 
 
 def _read_frame(Y: pd.DataFrame) -> tuple[list[Column], Container]:
     names = list(Y.columns)
     if not names:
-        raise ValueError("Y must have at least one column. Found none.")
+        raise ValueError("y must have at least one column. Found none.")
     if not Y.columns.is_unique:
         twice = list(Y.columns[Y.columns.duplicated()].unique())
-        raise ValueError(f"Y must have distinct column names. Found {twice} more than once.")
+        raise ValueError(f"y must have distinct column names. Found {twice} more than once.")
     columns = [_from_series(Y.iloc[:, t], name) for t, name in enumerate(names)]
     return columns, Container("frame", names, list(Y.dtypes))
 
@@ -99,7 +100,7 @@ def _as_array(Y: Any) -> np.ndarray:
 
 def _from_series(column: pd.Series, name: Any) -> Column:
     mask = column.notna().to_numpy()
-    present = column[mask]
+    present = column if mask.all() else column[mask]
     if isinstance(column.dtype, pd.CategoricalDtype):
         present = present.astype(column.dtype.categories.dtype)
     return _checked(name, present.to_numpy(), mask, column.dtype)
@@ -107,7 +108,8 @@ def _from_series(column: pd.Series, name: Any) -> Column:
 
 def _from_array(column: np.ndarray, name: Any) -> Column:
     mask = ~np.asarray(pd.isna(column))
-    return _checked(name, column[mask], mask, column.dtype)
+    labels = column if mask.all() else column[mask]  # a view costs no memory
+    return _checked(name, labels, mask, column.dtype)
 
 
 def _checked(name: Any, labels: np.ndarray, mask: np.ndarray, dtype: Any) -> Column:
@@ -157,7 +159,7 @@ def name_tasks(tasks: Any, columns: Sequence[Column]) -> list[Any]:
         unknown = [name for name in tasks if name not in names]
         if unknown:
             raise ValueError(
-                f"Parameter tasks names {unknown}, which Y has not. Y's columns are {names}."
+                f"Parameter tasks names {unknown}, which y has not. y's columns are {names}."
             )
         return [tasks.get(name, "infer") for name in names]
     if isinstance(tasks, list | tuple):
@@ -173,6 +175,42 @@ def name_tasks(tasks: Any, columns: Sequence[Column]) -> list[Any]:
     )
 
 
+def name_classes(classes: Any, names: Sequence[Any]) -> dict[Any, Any]:
+    """What `partial_fit` was told of classes, by task; an array is meant for the only task."""
+    if classes is None:
+        return {}
+    if not isinstance(classes, Mapping):
+        if len(names) > 1:
+            raise TypeError(
+                f"classes must be a dict from task to its class labels; the tasks are {names}. "
+                f"Found {classes!r}."
+            )
+        return {names[0]: classes}
+    unknown = [name for name in classes if name not in names]
+    if unknown:
+        raise ValueError(f"classes names {unknown}, which y has not. y's columns are {names}.")
+    return dict(classes)
+
+
+def align(
+    columns: Sequence[Column], now: Container, fitted: Container, names: Sequence[Any]
+) -> list[Column]:
+    """Columns in the order of the fitted tasks: by name if both tables name them, else by place."""
+    if len(columns) != len(names):
+        raise ValueError(
+            f"y must have one column for each of the tasks {list(names)}. Found {len(columns)}: "
+            f"{[c.name for c in columns]}."
+        )
+    if now.kind != "frame" or fitted.kind != "frame":
+        return [Column(n, c.labels, c.mask, c.dtype) for n, c in zip(names, columns, strict=True)]
+    by_name = {c.name: c for c in columns}
+    if set(by_name) != set(names):
+        raise ValueError(
+            f"y must have the columns seen in fit, {list(names)}. Found {list(by_name)}."
+        )
+    return [by_name[name] for name in names]
+
+
 def read_weight(sample_weight: Any, n_rows: int, n_tasks: int) -> np.ndarray | None:
     """Check sample weights of shape (n,) or (n, T); return (n, T) or None."""
     if sample_weight is None:
@@ -186,7 +224,7 @@ def read_weight(sample_weight: Any, n_rows: int, n_tasks: int) -> np.ndarray | N
     if weight.shape not in ((n_rows,), (n_rows, n_tasks)):
         raise ValueError(
             f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}), rows and tasks "
-            f"of Y. Found {weight.shape}."
+            f"of y. Found {weight.shape}."
         )
     bad = ~(weight >= 0) | np.isinf(weight)
     if bad.any():
@@ -212,12 +250,12 @@ def weigh_columns(
 
 
 def encode(
-    columns: Sequence[Column], tasks: Sequence[Task], weights: Sequence[np.ndarray]
+    columns: Sequence[Column], tasks: Sequence[Task], weights: Sequence[np.ndarray], *, dtype: Any
 ) -> Targets:
     """Encode labelled rows with prepared tasks; missing ones are zero in values and weight."""
     n = len(columns[0].mask)
-    values = np.zeros((n, sum(task.n_values for task in tasks)))
-    weight = np.zeros((n, len(tasks)))
+    values = np.zeros((n, sum(task.n_values for task in tasks)), dtype)
+    weight = np.zeros((n, len(tasks)), dtype)
     at = 0
     for t, (column, task) in enumerate(zip(columns, tasks, strict=True)):
         encoded = task.encode(column.labels, name=column.name)
@@ -225,7 +263,18 @@ def encode(
         factor = task.label_weight(encoded)
         weight[column.mask, t] = weights[t] if factor is None else weights[t] * factor
         at += task.n_values
-    return Targets(values, None if np.all(weight == 1) else weight)
+    return Targets(values, None if np.all(weight == 1) else weight, len(tasks))
+
+
+def stratify(targets: Targets, tasks: Sequence[Task]) -> np.ndarray:
+    """Integers (n, T) that group alike labels of a task; -1 where unlabelled."""
+    strata = np.full((len(targets.values), len(tasks)), -1, np.int16)
+    at = 0
+    for t, task in enumerate(tasks):
+        there = slice(None) if targets.weight is None else targets.weight[:, t] > 0
+        strata[there, t] = task.strata(targets.values[there, at : at + task.n_values])
+        at += task.n_values
+    return strata
 
 
 def rebuild(container: Container, columns: Sequence[np.ndarray], index: Any) -> Any:
@@ -242,8 +291,8 @@ def rebuild(container: Container, columns: Sequence[np.ndarray], index: Any) -> 
             },
             index=index,
         )
-    plain = {c.dtype.kind for c in columns}
-    if plain <= set("f") or plain <= set("iu") or plain <= set("b"):
+    kinds = {c.dtype.kind for c in columns}
+    if any(kinds <= set(alike) for alike in ("f", "iu", "b", "U")):
         return np.column_stack(columns)
     out = np.empty((len(columns[0]), len(columns)), dtype=object)
     for t, values in enumerate(columns):
@@ -265,11 +314,14 @@ __all__ = [
     "Container",
     "RegressionTask",
     "Targets",
+    "align",
     "encode",
     "infer_kind",
+    "name_classes",
     "name_tasks",
     "read_columns",
     "read_weight",
     "rebuild",
+    "stratify",
     "weigh_columns",
 ]

@@ -11,5 +11,6 @@ HardSharing(linear_skip=False)
 
 from .base import Architecture, Network, Sharing
 from .hard import HardSharing, NoSharing
+from .layers import ACTIVATIONS
 
-__all__ = ["Architecture", "HardSharing", "Network", "NoSharing", "Sharing"]
+__all__ = ["ACTIVATIONS", "Architecture", "HardSharing", "Network", "NoSharing", "Sharing"]

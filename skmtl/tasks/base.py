@@ -6,10 +6,10 @@ from abc import abstractmethod
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
 
@@ -34,8 +34,11 @@ class Task(BaseEstimator):
     n_values: ClassVar[int] = 1
 
     @abstractmethod
-    def prepare(self, labels: np.ndarray, weight: np.ndarray, *, name: str) -> Task:
-        """Learn from the labels that are present, shape (m,), m >= 1, with weights > 0."""
+    def prepare(self, labels: np.ndarray, weight: np.ndarray, *, name: Any, classes: Any = None) -> Task:
+        """Learn from the labels that are present, shape (m,), m >= 1, with weights > 0.
+
+        ``classes`` are all the classes there are, if they are known beforehand.
+        """
 
     @abstractmethod
     def encode(self, labels: np.ndarray, *, name: str) -> np.ndarray:
@@ -44,6 +47,11 @@ class Task(BaseEstimator):
     def label_weight(self, values: np.ndarray) -> np.ndarray | None:
         """Factor on the sample weight of each encoded label, shape (m,); None means one."""
         return None
+
+    def strata(self, values: np.ndarray) -> np.ndarray:
+        """Integers >= 0, shape (m,), that group encoded labels which are alike: five even bins."""
+        edges = np.quantile(values[:, 0], [0.2, 0.4, 0.6, 0.8])
+        return np.searchsorted(edges, values[:, 0])
 
     @property
     @abstractmethod

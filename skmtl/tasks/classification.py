@@ -51,6 +51,11 @@ class ClassificationTask(Task):
         self.class_weight = class_weight
 
     def prepare(self, labels, weight, *, name, classes=None):
+        if labels.dtype.kind == "f" and np.any(labels != np.floor(labels)):
+            raise ValueError(
+                f"Unknown label type: continuous. Task {name!r} must hold classes. Found "
+                f"{labels[labels != np.floor(labels)][0]}: use 'regression', or bin the column."
+            )
         try:
             seen = np.unique(labels)
             self.classes_ = seen if classes is None else np.unique(np.asarray(classes))
@@ -103,6 +108,9 @@ class ClassificationTask(Task):
                 f"{self.classes_.tolist()}."
             )
         return codes[:, None].astype(float)
+
+    def strata(self, values):
+        return values[:, 0].astype(int)
 
     def label_weight(self, values):
         return None if self.class_weight_ is None else self.class_weight_[values[:, 0].astype(int)]

@@ -55,7 +55,9 @@ class RegressionTask(Task):
     def __init__(self, loss="squared_error"):
         self.loss = loss
 
-    def prepare(self, labels, weight, *, name):
+    def prepare(self, labels, weight, *, name, classes=None):
+        if classes is not None:
+            raise ValueError(f"Task {name!r} is a regression and has no classes. Found {classes!r}.")
         if self.loss not in LOSSES:
             raise ValueError(
                 f"Task {name!r}: RegressionTask's loss must be one of {list(LOSSES)}. "

@@ -8,14 +8,21 @@ member of a stack finish on its own.
 from .batches import Rows, TrainingData
 from .module import MultiTaskModule, clip_bounds
 from .net import MultiTaskNet
+from .reporting import EpochBar, EpochLines
+from .splits import validation_split
+from .stopping import MemberStopping
 from .weighting import FixedWeights, Weighting
 
 __all__ = [
+    "EpochBar",
+    "EpochLines",
     "FixedWeights",
+    "MemberStopping",
     "MultiTaskModule",
     "MultiTaskNet",
     "Rows",
     "TrainingData",
     "Weighting",
     "clip_bounds",
+    "validation_split",
 ]

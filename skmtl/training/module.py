@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,20 +13,36 @@ CLIP_ROWS = 10_000  # rows that place the clipping bounds; more would not move t
 CLIP_REACH = 1.5  # bounds lie this many (5 %, 95 %) ranges outside; 6.6 sigma for normal data
 
 
-def clip_bounds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Per column (d,): where clipping starts below and above, and the range it may still use.
+class Bounds(NamedTuple):
+    """Where inputs are clipped, (d,) each, and whether any training row lies outside."""
+
+    low: Tensor
+    high: Tensor
+    span: Tensor
+    in_use: bool
+
+
+def clip_bounds(x: Tensor, weight: Tensor | None, rows: Tensor) -> Bounds:
+    """Bounds per column from the labelled ``rows`` of x (n, d), each with its label weight (n, T).
 
     Quantiles, not moments, so that outliers do not widen the bounds that are there to hold them. A
     column whose inner 90 % is one value (a rare indicator) is not clipped.
     """
-    sample = x[:: max(1, len(x) // CLIP_ROWS)].cpu().numpy()
-    q = torch.from_numpy(np.quantile(sample, [0.05, 0.95], axis=0)).to(x.device)
-    span = q[1] - q[0]
-    flat = span <= 0
-    span = torch.where(flat, torch.inf, span)
-    low = torch.where(flat, -torch.inf, q[0] - CLIP_REACH * span)
-    high = torch.where(flat, torch.inf, q[1] + CLIP_REACH * span)
-    return low.to(x.dtype), high.to(x.dtype), span.to(x.dtype)
+    rows = rows.to(x.device)
+    some = rows[:: max(1, len(rows) // CLIP_ROWS)]
+    sample = x.index_select(0, some).cpu().double().numpy()
+    counts = np.ones(len(some))
+    if weight is not None:  # a row of weight two is two rows
+        counts = weight.index_select(0, some).amax(1).cpu().double().numpy()
+    q = np.quantile(sample, [0.05, 0.95], axis=0, weights=counts, method="inverted_cdf")
+    span = np.where(q[1] > q[0], q[1] - q[0], np.inf)
+    low, high = q[0] - CLIP_REACH * span, q[1] + CLIP_REACH * span
+    bounds = [torch.from_numpy(b).to(x) for b in (low, high, span)]
+    in_use = any(
+        bool(((part < bounds[0]) | (part > bounds[1])).any())
+        for part in (x.index_select(0, r) for r in rows.split(CLIP_ROWS))
+    )
+    return Bounds(*bounds, in_use)
 
 
 class MultiTaskModule(nn.Module):
@@ -40,16 +57,22 @@ class MultiTaskModule(nn.Module):
     network : Network
     clips_training : bool
         Whether any training row lies outside; if not, training skips the (idle) clipping.
+    built_for : object
+        What the network was made from, to tell whether it still fits when training goes on.
     """
 
-    def __init__(
-        self, network: nn.Module, bounds: tuple[Tensor, Tensor, Tensor], *, clips_training: bool
-    ):
+    low: Tensor
+    high: Tensor
+    span: Tensor
+
+    def __init__(self, network: nn.Module, bounds: Bounds, built_for: Any = None):
         super().__init__()
         self.network = network
-        self.clips_training = clips_training
-        for name, bound in zip(("low", "high", "span"), bounds, strict=True):
-            self.register_buffer(name, bound)
+        self.clips_training = bounds.in_use
+        self.built_for = built_for
+        self.register_buffer("low", bounds.low)
+        self.register_buffer("high", bounds.high)
+        self.register_buffer("span", bounds.span)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of every member for its rows."""
@@ -71,6 +94,11 @@ class MultiTaskModule(nn.Module):
     def n_members(self) -> int:
         """Members in the stack."""
         return len(next(self.network.parameters()))
+
+    @property
+    def dtype(self) -> type:
+        """Numpy dtype of the inputs and the parameters."""
+        return np.float64 if self.low.dtype == torch.float64 else np.float32
 
     def reseed(self, generators: Sequence[Generator]) -> None:
         """Hand each member's generator to the layers that draw while training."""

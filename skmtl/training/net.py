@@ -18,6 +18,7 @@ from torch import Generator, Tensor, nn
 
 from .batches import Rows, TrainBatches, TrainingData, ValidBatches
 from .step import EpochMean, evaluate, train_step
+from .stopping import MemberStopping
 from .weighting import Weighting
 
 
@@ -43,6 +44,8 @@ class MultiTaskNet(NeuralNet):
         L2 gradient factor by parameter name: a float, or a tensor that broadcasts to it.
     generators : list of torch.Generator
         One a member; all its randomness comes from it.
+    incremental : bool
+        Whether it is fed part by part, so that no callback watches over its members.
     **kwargs : dict
         skorch's own parameters.
     """
@@ -57,16 +60,16 @@ class MultiTaskNet(NeuralNet):
         active: Any,
         decay: dict[str, float | Tensor],
         generators: Sequence[Generator],
+        incremental: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(
-            module, criterion=criterion, optimizer=torch.optim.Adam, iterator_train=None, **kwargs
-        )
+        super().__init__(module, criterion=criterion, optimizer=torch.optim.Adam, **kwargs)
         self.task_names = list(task_names)
         self.weighting = weighting
         self.active = active
         self.decay = decay
         self.generators = list(generators)
+        self.incremental = incremental
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         """None of skorch's: they time, score and print per batch."""
@@ -111,12 +114,29 @@ class MultiTaskNet(NeuralNet):
         self.batches_.append(ValidBatches(data, rows))
         return self.batches_[1]
 
+    @property
+    def stopping(self) -> MemberStopping | None:
+        """The callback that watches over the members; None if the net is incremental."""
+        found = [cb for _, cb in self.callbacks_ if isinstance(cb, MemberStopping)]
+        return found[0] if found else None
+
     def fit_loop(self, X: Any, y: None = None, epochs: int | None = None, **fit_params: Any):
         """Run the epochs, then let go of the data: a fitted net holds no table."""
+        self._in_callbacks = self.interrupted_ = self.stopped_early_ = False
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
+        except KeyboardInterrupt:
+            self.stopped_early_ = self._in_callbacks
+            self.interrupted_ = not self._in_callbacks
+            raise  # to skorch, which ends the training in good order
         finally:
             self.batches_ = []
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Tell the callbacks; a KeyboardInterrupt of theirs is a wish to stop, not Ctrl-C."""
+        self._in_callbacks = True
+        super().notify(method_name, **cb_kwargs)
+        self._in_callbacks = False
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any

@@ -1,0 +1,382 @@
+"""What the estimators have in common: fit is check, encode, build, train, keep; predict is the way back.
+
+In: X and a target table. Out: fitted attributes, and predictions in the target's own container.
+Everything a method decides lives in the rooms around (`tasks`, `sharing`, `schedules`, `targets`,
+`training`); here they meet. Shapes: n rows, d features, T tasks, K members, C outputs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmtl import _engine, _parameters, schedules, sharing, targets, tasks
+from skmtl._resolve import resolve
+from skmtl.targets import Column, Container
+from skmtl.tasks import Task
+
+class BaseMultiTask(BaseEstimator):
+    """Fit, predict and score of a stack of multi-task networks; see the public estimators."""
+
+    def __init__(
+        self,
+        tasks="infer",
+        *,
+        sharing="hard",
+        loss_weights=None,
+        schedule="joint",
+        hidden_layer_sizes=(128, 128),
+        head_layer_sizes=(),
+        activation="relu",
+        dropout=0.0,
+        batch_size="auto",
+        learning_rate_init=1e-3,
+        alpha=1e-4,
+        max_iter=200,
+        tol=1e-4,
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        n_members="auto",
+        callbacks=None,
+        device="auto",
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.tasks = tasks
+        self.sharing = sharing
+        self.loss_weights = loss_weights
+        self.schedule = schedule
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.head_layer_sizes = head_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_members = n_members
+        self.callbacks = callbacks
+        self.device = device
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # Fit
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on a table of targets, one column a task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Finite numbers, best standardised. float32 in C order is used without a copy.
+        y : DataFrame, array-like of shape (n, T) or (n,)
+            Targets. NaN, None and pd.NA mean that a label is missing; a row may miss them all.
+        sample_weight : array-like of shape (n,) or (n, T), default=None
+            Weight of each row, or of each label. Zero: as if the label were missing.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Before training, where a parameter or a column is not what it must be. After it
+            began, if the loss of a task stops being a number; nothing fitted is left then.
+        """
+        keep = self.warm_start and hasattr(self, "net_")
+        return self._learn(X, y, sample_weight, first=not keep, classes=None, one_epoch=False)
+
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train one epoch on these rows, going on from what is there.
+
+        The tasks, classes and units of the targets are those of the first call.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            As in `fit`.
+        y : DataFrame, array-like of shape (n, T) or (n,)
+            As in `fit`. After the first call, a task may have no label at all.
+        sample_weight : array-like of shape (n,) or (n, T), default=None
+            As in `fit`.
+        classes : dict from task to array-like, or array-like for a single task, default=None
+            All classes that may ever come, for the tasks whose first labels may miss some.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        first = not hasattr(self, "net_")
+        return self._learn(X, y, sample_weight, first=first, classes=classes, one_epoch=True)
+
+    def _learn(self, X, y, sample_weight, *, first, classes, one_epoch):
+        _parameters.check_numbers(self)
+        device = _parameters.check_device(self.device)
+        dtype = _engine.precision(_n_rows(X), device) if first else self.module_.dtype
+        X = validate_data(self, X, dtype=dtype, reset=first)
+        columns, container = self._read_targets(X, y, first=first)
+        weight = targets.read_weight(sample_weight, len(X), len(columns))
+        columns, label_weights = targets.weigh_columns(columns, weight)
+        if first:
+            prepared = self._prepare_tasks(columns, label_weights, classes)
+        else:
+            prepared = self.tasks_
+        plan = self._plan(prepared, device)
+        criterion = tasks.TaskLosses(list(prepared.values()))
+        table = targets.encode(
+            [columns[t] for t in criterion.order],
+            criterion.tasks,
+            [label_weights[t] for t in criterion.order],
+            dtype=X.dtype,
+        )
+        net = _engine.train(
+            X,
+            table,
+            criterion,
+            plan,
+            previous=None if first else self.net_,
+            one_epoch=one_epoch,
+        )
+        self._keep(net, prepared, container, columns)
+        return self
+
+    def _read_targets(self, X: np.ndarray, y: Any, *, first: bool) -> tuple[list[Column], Container]:
+        """Columns of the target, which must fit X and, after the first time, those seen before."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        columns, container = targets.read_columns(y)
+        if len(columns[0].mask) != len(X):
+            raise ValueError(
+                "X and y must have as many rows. Found input variables with inconsistent numbers "
+                f"of samples: {[len(X), len(columns[0].mask)]}."
+            )
+        if first:
+            return columns, container
+        return targets.align(columns, container, self._container, list(self.tasks_)), container
+
+    def _prepare_tasks(
+        self,
+        columns: Sequence[Column],
+        label_weights: Sequence[np.ndarray],
+        classes: Any,
+    ) -> dict[Any, Task]:
+        """Task of each column, in the table's order, with what it learns from the labels."""
+        names = [c.name for c in columns]
+        known = targets.name_classes(classes, names)
+        prepared = {}
+        for column, weight, spec in zip(
+            columns, label_weights, targets.name_tasks(self.tasks, columns), strict=True
+        ):
+            if not len(column.labels):
+                raise ValueError(
+                    f"Task {column.name!r} has no label with a weight above zero in {len(column.mask)} "
+                    "rows. Leave the column out, or give it a label."
+                )
+            kind = self._infer_kind(column) if isinstance(spec, str) and spec == "infer" else spec
+            task = resolve(kind, tasks, Task, parameter=f"tasks[{column.name!r}]")
+            self._accept_kind(task, column)
+            prepared[column.name] = task.prepare(
+                column.labels, weight, name=column.name, classes=known.pop(column.name, None)
+            )
+        return prepared
+
+    def _infer_kind(self, column: Column) -> str:
+        return targets.infer_kind(column)
+
+    def _accept_kind(self, task: Task, column: Column) -> None:
+        """Raise if the estimator has no room for this kind of task."""
+
+    def _plan(self, prepared: dict[Any, Task], device: str) -> _engine.Plan:
+        """Everything the parameters ask of the engine, resolved and checked."""
+        names = list(prepared)
+        return _engine.Plan(
+            task_names=[str(name) for name in names],
+            loss_weights=_parameters.check_loss_weights(self.loss_weights, names),
+            sharing=resolve(self.sharing, sharing, sharing.Sharing, parameter="sharing"),
+            schedule=resolve(self.schedule, schedules, schedules.Schedule, parameter="schedule"),
+            hidden_layer_sizes=_parameters.check_sizes(
+                self.hidden_layer_sizes, "hidden_layer_sizes"
+            ),
+            head_layer_sizes=_parameters.check_sizes(self.head_layer_sizes, "head_layer_sizes"),
+            activation=self.activation,
+            dropout=float(self.dropout),
+            batch_size=self.batch_size,
+            learning_rate=float(self.learning_rate_init),
+            alpha=float(self.alpha),
+            max_iter=int(self.max_iter),
+            tol=float(self.tol),
+            early_stopping=self.early_stopping,
+            validation_fraction=float(self.validation_fraction),
+            patience=int(self.n_iter_no_change),
+            n_members=self.n_members,
+            callbacks=_parameters.check_callbacks(self.callbacks),
+            device=device,
+            random_state=self.random_state,
+            verbose=int(self.verbose),
+        )
+
+    def _keep(self, net, prepared, container, columns):
+        self.net_ = net
+        self.module_ = net.module_
+        self.tasks_ = prepared
+        self._container = container
+        history = net.history
+        keys = [k for k in history[-1] if k not in ("batches", "dur")] if len(history) else []
+        self.history_ = pd.DataFrame([{k: row.get(k, np.nan) for k in keys} for row in history])
+        self.n_iter_ = len(history)
+        self.loss_curve_ = [row["train_loss"] for row in history]
+        scores = [c for c in self.history_ if c.startswith("valid_score_")]
+        self.validation_scores_ = (
+            self.history_[scores].mean(axis=1).tolist() if scores else None
+        )
+        classes = {name: t.classes_ for name, t in prepared.items() if hasattr(t, "classes_")}
+        if classes:
+            self.classes_ = self._arrange(classes)
+        elif hasattr(self, "classes_"):
+            del self.classes_
+
+    def _arrange(self, by_task: dict[Any, Any]) -> Any:
+        """Put what each classification task has (classes, probabilities) in the public form."""
+        return by_task
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    # Predict
+
+    def predict(self, X):
+        """Predict every task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            As in `fit`.
+
+        Returns
+        -------
+        y : DataFrame of shape (n, T), ndarray of shape (n, T) or (n,)
+            In the container the targets came in, with its columns, labels and dtypes; an object
+            array where an array of targets mixed labels and numbers.
+        """
+        check_is_fitted(self)
+        index = getattr(X, "index", None)
+        columns = [
+            task.decode(out) for task, out in zip(self.tasks_.values(), self._forward(X), strict=True)
+        ]
+        return targets.rebuild(self._container, columns, index)
+
+    def _forward(self, X: Any) -> list[np.ndarray]:
+        """Each task's activated outputs, averaged over the members, in the table's order."""
+        X = validate_data(self, X, dtype=self.module_.dtype, reset=False)
+        return _engine.infer(self.module_, self.net_.criterion_, X)
+
+    def _probabilities(self, X: Any) -> dict[Any, np.ndarray]:
+        """Class probabilities (n, n_classes) of the tasks that have classes."""
+        check_is_fitted(self)
+        return {
+            name: task.decode_proba(out)
+            for (name, task), out in zip(self.tasks_.items(), self._forward(X), strict=True)
+            if hasattr(task, "decode_proba")
+        }
+
+    # Score
+
+    def score_tasks(self, X, y, sample_weight=None):
+        """Score every task by its own metric, on the rows that have its label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            As in `fit`.
+        y : DataFrame, array-like of shape (n, T) or (n,)
+            True targets, as in `fit`.
+        sample_weight : array-like of shape (n,) or (n, T), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        table : DataFrame
+            A row a task: ``kind``, ``n_labels``, ``metric`` and ``score``, which is NaN for a task
+            that has no label here.
+        """
+        check_is_fitted(self)
+        outputs = self._forward(X)
+        columns, _ = self._read_targets(outputs[0], y, first=False)
+        weight = targets.read_weight(sample_weight, len(outputs[0]), len(columns))
+        columns, weights = targets.weigh_columns(columns, weight)
+        rows = {}
+        for column, w, out, (name, task) in zip(
+            columns, weights, outputs, self.tasks_.items(), strict=True
+        ):
+            score = np.nan
+            if len(column.labels):
+                task.encode(column.labels, name=name)  # refuses labels it does not know
+                score = task.evaluate(
+                    column.labels, task.decode(out[column.mask]), None if weight is None else w
+                )
+            rows[name] = (task.kind, len(column.labels), task.metric, score)
+        index = pd.Index(rows, name="task", tupleize_cols=False)
+        return pd.DataFrame(
+            list(rows.values()), columns=["kind", "n_labels", "metric", "score"], index=index
+        )
+
+    def score(self, X, y, sample_weight=None):
+        """Return the mean of the tasks' scores: accuracy of a classification, R² of a regression.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            As in `fit`.
+        y : DataFrame, array-like of shape (n, T) or (n,)
+            True targets, as in `fit`; missing labels are left out.
+        sample_weight : array-like of shape (n,) or (n, T), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        score : float
+            Mean over the tasks that have a score; a warning names the others.
+        """
+        scores = self.score_tasks(X, y, sample_weight)["score"]
+        missing = scores[scores.isna()].index.tolist()
+        if missing:
+            warnings.warn(
+                f"No score for {missing}, which have too few labels here: the mean is over "
+                f"{len(scores) - len(missing)} of {len(scores)} tasks.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return float(scores.mean())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        return tags
+
+
+def _n_rows(X: Any) -> int:
+    shape = getattr(X, "shape", None)
+    if shape:
+        return int(shape[0])
+    return len(X) if hasattr(X, "__len__") else 0

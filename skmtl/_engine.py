@@ -1,0 +1,300 @@
+"""From an encoded table to a trained net, and from rows to outputs.
+
+The one door between the estimators and `training`: it turns what was asked (`Plan`) and what the
+data look like into members, batches, decay and callbacks, and builds the network once they are
+known. Shapes: n rows, d features, T tasks, K members, C outputs, m outputs of one task.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Generator, Tensor
+
+from skmtl import _parameters
+from skmtl.schedules import Schedule
+from skmtl.sharing import Architecture, Network, Sharing
+from skmtl.targets import Targets, stratify
+from skmtl.tasks import TaskLosses
+from skmtl.training import (
+    EpochBar,
+    EpochLines,
+    FixedWeights,
+    MemberStopping,
+    MultiTaskModule,
+    MultiTaskNet,
+    Rows,
+    TrainingData,
+    clip_bounds,
+    validation_split,
+)
+
+SMALL = 10_000  # rows up to which "auto" trains an ensemble; above, one network has learned enough
+MEMBERS = 8  # more gain little; eight cost about three times one
+FEW = 100  # rows under which "auto" spares the validation split: a tenth of them decides nothing
+BATCH = 200  # as MLPRegressor
+CHUNK = 4096  # rows a forward pass: they and their hidden layers stay in the cache
+PRECISE = 1000  # rows up to which all is float64: the step is overhead there, not arithmetic
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the parameters of an estimator ask for, checked and resolved; tasks in table order."""
+
+    task_names: list[str]
+    loss_weights: list[float]
+    sharing: Sharing
+    schedule: Schedule
+    hidden_layer_sizes: tuple[int, ...]
+    head_layer_sizes: tuple[int, ...]
+    activation: str
+    dropout: float
+    batch_size: int | str
+    learning_rate: float
+    alpha: float
+    max_iter: int
+    tol: float
+    early_stopping: bool | str
+    validation_fraction: float
+    patience: int
+    n_members: int | str
+    callbacks: list[Any]
+    device: str
+    random_state: Any
+    verbose: int
+
+
+def precision(n_rows: int, device: str) -> Any:
+    """Dtype of a new network and its data.
+
+    In float32, two orders of summation part within a few hundred steps: only float64 lets a weight of
+    two equal a repeated row, and a row predicted alone equal itself among others.
+    """
+    return np.float64 if n_rows <= PRECISE and device == "cpu" else np.float32
+
+
+def train(
+    X: np.ndarray,
+    table: Targets,
+    criterion: TaskLosses,
+    plan: Plan,
+    *,
+    previous: MultiTaskNet | None,
+    one_epoch: bool,
+) -> MultiTaskNet:
+    """Train a stack on the labelled rows; go on from ``previous`` if there is one.
+
+    ``one_epoch`` trains a single epoch, without validation, and keeps the optimizer's state.
+    """
+    labelled = _labelled_rows(table)
+    data = TrainingData(
+        _to_device(X, plan.device),
+        _to_device(table.values, plan.device),
+        None if table.weight is None else _to_device(table.weight, plan.device),
+    )
+    net = previous if one_epoch and previous is not None and previous.incremental else None
+    n_members = _count_members(plan, len(labelled), previous)
+    rows = Rows(labelled.expand(n_members, -1), None)
+    if net is None:
+        seeds = _parameters.draw_seeds(plan.random_state, n_members)
+        generators = [Generator().manual_seed(seed) for seed in seeds]
+        if not one_epoch and _validates(plan, len(labelled)):
+            rows = _split(table, criterion, labelled, plan.validation_fraction, seeds)
+        if previous is None:
+            module = _build_module(data, labelled, criterion, plan, generators)
+        else:
+            module = previous.module_
+            _check_same(module, _architecture(X.shape[1], criterion, plan), plan, n_members)
+        decay = _decay(module.network, table, plan.alpha, len(labelled))
+        net = _build_net(module, criterion, plan, generators, decay, incremental=one_epoch)
+    net.batch_size = min(BATCH if plan.batch_size == "auto" else plan.batch_size, len(labelled))
+    net.partial_fit((data, rows))
+    _warn_of_the_end(net)
+    return net
+
+
+def _warn_of_the_end(net: MultiTaskNet) -> None:
+    if net.interrupted_:
+        warnings.warn(
+            f"Training was interrupted in epoch {len(net.history)}; the best weights so far are kept.",
+            UserWarning,
+            stacklevel=4,
+        )
+    elif net.stopping is not None and not net.stopping.converged_ and not net.stopped_early_:
+        warnings.warn(
+            f"Training stopped at max_iter={net.max_epochs} before the loss had settled. Raise "
+            "max_iter or learning_rate_init, or standardise the inputs.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+
+def _labelled_rows(table: Targets) -> Tensor:
+    """Rows with a label of some task, (n_labelled,); the others take no part in a fit."""
+    if table.weight is None:
+        return torch.arange(len(table.values), dtype=torch.int32)
+    there = (table.weight > 0).any(axis=1)
+    return torch.from_numpy(np.flatnonzero(there).astype(np.int32))
+
+
+def _to_device(array: np.ndarray, device: str) -> Tensor:
+    if any(step < 0 for step in array.strides):
+        array = array.copy()  # torch knows no negative strides
+    with warnings.catch_warnings():
+        # a read-only memory map is fine: nothing here writes to the table
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(device)
+
+
+def _count_members(plan: Plan, n_rows: int, previous: MultiTaskNet | None) -> int:
+    if plan.n_members != "auto":
+        return int(plan.n_members)
+    if previous is not None:
+        return previous.module_.n_members
+    return MEMBERS if n_rows <= SMALL else 1
+
+
+def _validates(plan: Plan, n_rows: int) -> bool:
+    if plan.early_stopping == "auto":
+        return n_rows >= FEW
+    if plan.early_stopping and n_rows < 2:
+        raise ValueError(
+            f"Parameter early_stopping=True needs two labelled rows, one to validate on. Found "
+            f"{n_rows}. Use early_stopping='auto' or False."
+        )
+    return bool(plan.early_stopping)
+
+
+def _split(
+    table: Targets,
+    criterion: TaskLosses,
+    labelled: Tensor,
+    fraction: float,
+    seeds: Sequence[int],
+) -> Rows:
+    strata = stratify(table, criterion.tasks)[labelled.numpy()]
+    train, valid = validation_split(strata, fraction=fraction, seeds=seeds)
+    return Rows(labelled[torch.from_numpy(train)], labelled[torch.from_numpy(valid)])
+
+
+def _build_module(
+    data: TrainingData,
+    labelled: Tensor,
+    criterion: TaskLosses,
+    plan: Plan,
+    generators: Sequence[Generator],
+) -> MultiTaskModule:
+    architecture = _architecture(data.x.shape[1], criterion, plan)
+    network = plan.sharing.build(architecture, generators)
+    bounds = clip_bounds(data.x, data.weight, labelled)
+    return MultiTaskModule(network, bounds, (architecture, plan.sharing)).to(data.x)
+
+
+def _architecture(n_features: int, criterion: TaskLosses, plan: Plan) -> Architecture:
+    return Architecture(
+        n_features=n_features,
+        task_outputs=tuple(criterion.task_outputs),
+        hidden_layer_sizes=plan.hidden_layer_sizes,
+        head_layer_sizes=plan.head_layer_sizes,
+        activation=plan.activation,
+        dropout=plan.dropout,
+    )
+
+
+def _check_same(
+    module: MultiTaskModule, architecture: Architecture, plan: Plan, n_members: int
+) -> None:
+    """Raise if training cannot go on from this module because something else is asked for now."""
+    was, sharing = module.built_for
+    changed = [
+        f"{name} (was {getattr(was, name)!r}, now {getattr(architecture, name)!r})"
+        for name in vars(was)
+        if getattr(was, name) != getattr(architecture, name)
+    ]
+    if repr(sharing) != repr(plan.sharing):
+        changed.append(f"sharing (was {sharing!r}, now {plan.sharing!r})")
+    if module.n_members != n_members:
+        changed.append(f"n_members (was {module.n_members}, now {n_members})")
+    if changed:
+        raise ValueError(
+            "warm_start=True and partial_fit go on with the network that is there, which does not "
+            f"fit any more: {', '.join(changed)}. Fit a clone to start anew."
+        )
+
+
+def _decay(
+    network: Network, table: Targets, alpha: float, n_rows: int
+) -> dict[str, float | Tensor]:
+    """L2 gradient factor by parameter name: alpha / (weight of the labels it serves).
+
+    A task's parameters see its labels, shared ones every row: with a mean loss, alpha then is what it is in
+    `Ridge` (and 1 / C in `LogisticRegression`). Biases are free.
+    """
+    if table.weight is None:
+        per_task, shared = np.full(table.n_tasks, float(n_rows)), float(n_rows)
+    else:
+        weight = table.weight.astype(float)
+        per_task, shared = weight.sum(axis=0), weight.max(axis=1).sum()
+    factors = torch.from_numpy(alpha / np.append(per_task, shared))  # SHARED is the last
+    decay: dict[str, float | Tensor] = {}
+    for name, owner in network.owners().items():
+        factor = factors[owner] if not name.endswith("bias") else torch.zeros(())
+        decay[name] = float(factor.flatten()[0]) if len(factor.unique()) == 1 else factor
+    return decay
+
+
+def _build_net(
+    module: MultiTaskModule,
+    criterion: TaskLosses,
+    plan: Plan,
+    generators: Sequence[Generator],
+    decay: dict[str, float | Tensor],
+    *,
+    incremental: bool,
+) -> MultiTaskNet:
+    callbacks = list(plan.callbacks)
+    if plan.verbose:
+        callbacks.append(EpochBar() if plan.verbose == 1 else EpochLines())
+    if not incremental:  # last: it ends an epoch early, after the others have seen it
+        callbacks.append(("stopping", MemberStopping(plan.tol, plan.patience)))
+    return MultiTaskNet(
+        module,
+        criterion,
+        task_names=[plan.task_names[t] for t in criterion.order],
+        weighting=FixedWeights([plan.loss_weights[t] for t in criterion.order]),
+        active=plan.schedule.active,
+        decay=decay,
+        generators=generators,
+        incremental=incremental,
+        callbacks=callbacks,
+        max_epochs=1 if incremental else plan.max_iter,
+        lr=plan.learning_rate,
+        device=plan.device,
+        verbose=0,
+    )
+
+
+def infer(module: MultiTaskModule, criterion: TaskLosses, X: np.ndarray) -> list[np.ndarray]:
+    """Activated outputs (n, m) of each task, averaged over the members, in the table's order."""
+    x = _to_device(X, str(module.low.device))
+    with torch.inference_mode():
+        chunks = [_activate(module, criterion, part) for part in x.split(CHUNK)]
+    columns = [
+        (parts[0] if len(parts) == 1 else torch.cat(parts)).double().cpu().numpy()
+        for parts in zip(*chunks, strict=True)
+    ]
+    return [columns[criterion.order.index(t)] for t in range(len(columns))]
+
+
+def _activate(module: MultiTaskModule, criterion: TaskLosses, x: Tensor) -> list[Tensor]:
+    outputs = module(x.expand(module.n_members, *x.shape))
+    return [
+        task.activate(outputs[..., columns]).mean(0)
+        for task, columns in zip(criterion.tasks, criterion.output_slices, strict=True)
+    ]

@@ -1,0 +1,168 @@
+"""Parameters of an estimator, checked before anything is done with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from sklearn.base import clone
+
+from skmtl.sharing import ACTIVATIONS
+
+
+def check_number(
+    value: Any,
+    name: str,
+    kind: type = Real,
+    *,
+    low: float,
+    high: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> None:
+    """Raise unless ``value`` is a finite number of ``kind`` in the interval."""
+    what = "an int" if kind is Integral else "a float"
+    left, right = "(" if open_low else "[", ")" if open_high or high == math.inf else "]"
+    accepted = f"{what} in the range {left}{low:g}, {high:g}{right}"
+    if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
+        raise TypeError(
+            f"Parameter {name} must be {accepted}. Found {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    below = value <= low if open_low else value < low
+    above = value >= high if open_high else value > high
+    if below or above or not math.isfinite(value):
+        raise ValueError(f"Parameter {name} must be {accepted}. Found {value!r}.")
+
+
+def check_choice(value: Any, name: str, choices: Iterable[Any]) -> None:
+    """Raise unless ``value`` is one of ``choices``."""
+    choices = list(choices)
+    if not any(value is c or (type(value) is type(c) and value == c) for c in choices):
+        raise ValueError(f"Parameter {name} must be one of {choices}. Found {value!r}.")
+
+
+def check_sizes(value: Any, name: str) -> tuple[int, ...]:
+    """Layer sizes as a tuple; a single int is one layer."""
+    sizes = [value] if isinstance(value, Integral) else value
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise TypeError(f"Parameter {name} must be a tuple of ints. Found {value!r}.")
+    sizes = tuple(sizes)
+    for size in sizes:
+        check_number(size, name, Integral, low=1)
+    return tuple(int(size) for size in sizes)
+
+
+def check_numbers(estimator: Any) -> None:
+    """Check the parameters that are plain numbers or one of a few words."""
+    e = estimator
+    check_choice(e.activation, "activation", ACTIVATIONS)
+    check_number(e.dropout, "dropout", low=0, high=1, open_high=True)
+    check_number(e.learning_rate_init, "learning_rate_init", low=0, open_low=True)
+    check_number(e.alpha, "alpha", low=0)
+    check_number(e.max_iter, "max_iter", Integral, low=1)
+    check_number(e.tol, "tol", low=0)
+    check_number(e.n_iter_no_change, "n_iter_no_change", Integral, low=1)
+    check_number(
+        e.validation_fraction, "validation_fraction", low=0, high=1, open_low=True, open_high=True
+    )
+    if e.batch_size != "auto":
+        check_number(e.batch_size, "batch_size", Integral, low=1)
+    if e.n_members != "auto":
+        check_number(e.n_members, "n_members", Integral, low=1)
+    check_choice(e.early_stopping, "early_stopping", ["auto", True, False])
+    check_choice(e.warm_start, "warm_start", [True, False])
+    if isinstance(e.verbose, bool):
+        return
+    check_number(e.verbose, "verbose", Integral, low=0)
+
+
+def check_device(device: Any) -> str:
+    """Name of a torch device that is there; "auto" is CUDA where there is one."""
+    if isinstance(device, str) and device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    there = ["auto", "cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError):
+        raise ValueError(
+            f"Parameter device must be a device of this machine: {there}. Found {device!r}."
+        ) from None
+    return str(device)
+
+
+def check_callbacks(callbacks: Any) -> list[Any]:
+    """Clones of skorch callbacks, or of ``(name, callback)`` pairs: fit leaves parameters alone."""
+    checked = []
+    for entry in [] if callbacks is None else callbacks:
+        callback = entry[1] if isinstance(entry, tuple) and len(entry) == 2 else entry
+        is_class = isinstance(callback, type) and issubclass(callback, Callback)
+        if not (isinstance(callback, Callback) or is_class):
+            raise TypeError(
+                "Parameter callbacks must be a list of skorch callbacks or (name, callback) "
+                f"pairs. Found {entry!r}."
+            )
+        fresh = callback() if is_class else clone(callback, safe=False)
+        checked.append((entry[0], fresh) if isinstance(entry, tuple) else fresh)
+    return checked
+
+
+def check_loss_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
+    """Weight of each task in the order of ``names``; tasks a dict leaves out weigh one."""
+    if loss_weights is None:
+        return [1.0] * len(names)
+    accepted = "None, a dict from task to weight, or an array of a weight per task"
+    if isinstance(loss_weights, str):
+        raise ValueError(
+            f"Parameter loss_weights must be {accepted}; no method is known by name yet. "
+            f"Found {loss_weights!r}."
+        )
+    if isinstance(loss_weights, Mapping):
+        unknown = [name for name in loss_weights if name not in names]
+        if unknown:
+            raise ValueError(
+                f"Parameter loss_weights names {unknown}, which y has not. The tasks are "
+                f"{list(names)}."
+            )
+        given = [loss_weights.get(name, 1.0) for name in names]
+    elif isinstance(loss_weights, Sequence) or hasattr(loss_weights, "__array__"):
+        given = np.asarray(loss_weights).tolist()
+        if not isinstance(given, list) or len(given) != len(names):
+            raise ValueError(
+                f"Parameter loss_weights must have one weight a task: {len(names)} for "
+                f"{list(names)}. Found {loss_weights!r}."
+            )
+    else:
+        raise TypeError(f"Parameter loss_weights must be {accepted}. Found {loss_weights!r}.")
+    for name, weight in zip(names, given, strict=True):
+        check_number(weight, f"loss_weights of task {name!r}", low=0)
+    if not any(given):
+        raise ValueError("Parameter loss_weights must weigh some task above 0. Found all 0.")
+    return [float(weight) for weight in given]
+
+
+def draw_seeds(random_state: Any, n_members: int) -> list[int]:
+    """A seed per member; the first seeds are the same however many are drawn.
+
+    ``None`` draws fresh entropy: numpy's global generator is neither read nor moved.
+    """
+    if random_state is None:
+        random_state = np.random.RandomState()
+    elif isinstance(random_state, Integral) and not isinstance(random_state, bool):
+        check_number(random_state, "random_state", Integral, low=0, high=2**32 - 1)
+        random_state = np.random.RandomState(int(random_state))
+    if isinstance(random_state, np.random.Generator):
+        return random_state.integers(2**31 - 1, size=n_members).tolist()
+    if not isinstance(random_state, np.random.RandomState):
+        raise ValueError(
+            "Parameter random_state must be None, an int, a numpy RandomState or Generator. "
+            f"Found {random_state!r}."
+        )
+    return random_state.randint(2**31 - 1, size=n_members).tolist()

@@ -1,0 +1,80 @@
+"""Which rows each member of a stack is validated on. Shapes: n rows, T tasks, K members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def validation_split(
+    codes: np.ndarray, *, fraction: float, seeds: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split the rows anew for every member, alike in the labels of all tasks on both sides.
+
+    Every task keeps labels on both sides, and every class a row to train on, wherever there are
+    enough labels for it. The order of the tasks does not matter.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n, T)
+        Stratum of each label (a class, a bin of a number); -1 where it is missing.
+    fraction : float
+        Share of the rows to validate on.
+    seeds : sequence of int
+        One a member, which alone decides the member's split.
+
+    Returns
+    -------
+    train, valid : ndarray of int32, shapes (K, n_train) and (K, n_valid)
+    """
+    # rarest task first: it has the least choice, and leads the strata
+    codes = codes[:, sorted(range(codes.shape[1]), key=lambda t: _rarity(codes[:, t]))]
+    n_valid = max(1, round(fraction * len(codes)))
+    drawn = []
+    for seed in seeds:
+        rng = np.random.RandomState(seed)
+        kept, held = _bound_rows(codes, rng)
+        drawn.append((rng, kept, held))
+        n_valid = max(n_valid, int(held.sum()))
+    valid = np.stack([_fill(codes, n_valid, *parts) for parts in drawn])
+    train = np.stack([np.setdiff1d(np.arange(len(codes)), rows) for rows in valid])
+    return train.astype(np.int32), valid.astype(np.int32)
+
+
+def _rarity(column: np.ndarray) -> tuple[int, bytes]:
+    """Order that depends on a task's labels only, never on where its column stands."""
+    return int((column >= 0).sum()), column.tobytes()
+
+
+def _bound_rows(codes: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that must train (one a class and task) and that must validate (one a task), (n,)."""
+    kept, held = np.zeros((2, len(codes)), dtype=bool)
+    shuffled = rng.permutation(len(codes))
+    for column in codes.T:
+        labelled = shuffled[column[shuffled] >= 0]
+        for stratum in np.unique(column[labelled]):
+            rows = labelled[column[labelled] == stratum]
+            if not kept[rows].any() and not held[rows].all():
+                kept[rows[~held[rows]][0]] = True
+        if not held[labelled].any() and not kept[labelled].all():
+            held[labelled[~kept[labelled]][0]] = True
+    return kept, held
+
+
+def _fill(
+    codes: np.ndarray,
+    n_valid: int,
+    rng: np.random.RandomState,
+    kept: np.ndarray,
+    held: np.ndarray,
+) -> np.ndarray:
+    """Rows held and, up to ``n_valid``, a systematic sample of the free ones sorted by stratum."""
+    free = np.flatnonzero(~(kept | held))
+    wanted = n_valid - int(held.sum())
+    if wanted > len(free):  # fewer free rows than asked for: give up rows bound to train
+        free = np.flatnonzero(~held)
+    free = rng.permutation(free)
+    free = free[np.lexsort(codes[free].T[::-1])]
+    steps = (np.arange(wanted) + rng.uniform()) * len(free) / max(wanted, 1)
+    return np.concatenate([np.flatnonzero(held), free[steps.astype(int)]])
