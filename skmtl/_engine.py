@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,10 +37,10 @@ from skmtl.training import (
 
 SMALL = 10_000  # rows up to which "auto" trains an ensemble; above, one network has learned enough
 MEMBERS = 8  # more gain little; eight cost about three times one
-FEW = 100  # rows under which "auto" spares the validation split: a tenth of them decides nothing
+FEW = 10  # rows under which "auto" spares the validation split
 BATCH = 200  # as MLPRegressor
 CHUNK = 4096  # rows a forward pass: they and their hidden layers stay in the cache
-PRECISE = 1000  # rows up to which all is float64: the step is overhead there, not arithmetic
+PRECISE = 1000  # rows up to which all is float64 and equal rows are merged: cheap there
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ def train(
 
     ``one_epoch`` trains a single epoch, without validation, and keeps the optimizer's state.
     """
+    if len(X) <= PRECISE:
+        X, table = _merge_equal_rows(X, table)
     labelled = _labelled_rows(table)
     data = TrainingData(
         _to_device(X, plan.device),
@@ -133,6 +135,23 @@ def _warn_of_the_end(net: MultiTaskNet) -> None:
             ConvergenceWarning,
             stacklevel=4,
         )
+
+
+def _merge_equal_rows(X: np.ndarray, table: Targets) -> tuple[np.ndarray, Targets]:
+    """Make one row, with their weights added, of rows that are equal in inputs and labels.
+
+    A weight of two then is a repeated row in everything that follows, and copies of a row cannot
+    stand on both sides of a validation split. The rows come in an order of their own, so that of
+    the table does not matter.
+    """
+    weight = np.ones((len(X), table.n_tasks)) if table.weight is None else table.weight
+    key = np.hstack([X, table.values, weight > 0])
+    _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    merged = np.zeros((len(first), table.n_tasks), X.dtype)
+    np.add.at(merged, inverse.reshape(-1), weight)
+    return X[first], replace(
+        table, values=table.values[first], weight=None if np.all(merged == 1) else merged
+    )
 
 
 def _labelled_rows(table: Targets) -> Tensor:
