@@ -52,7 +52,8 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     dropout : float in [0, 1), default=0.0
         Probability that a hidden unit is left out of a training step.
     batch_size : int or "auto", default="auto"
-        Rows of a training step, at most all; "auto" is 200.
+        Rows of a training step, at most all. "auto" makes about 20 steps an epoch, of 32 to 256
+        rows.
     learning_rate_init : float, default=1e-3
         Step size of Adam (Kingma & Ba 2015).
     alpha : float, default=1e-4
@@ -63,7 +64,7 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
         Least improvement of the loss that counts.
     early_stopping : bool or "auto", default="auto"
         Whether to hold back rows and stop when the loss on them no longer improves, keeping the
-        best weights. "auto": from 100 labelled rows on. False: the training loss is watched.
+        best weights. "auto": from 10 labelled rows on. False: the training loss is watched.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows held back, alike in the labels of every task; each member has its own.
     n_iter_no_change : int, default=10

@@ -38,7 +38,8 @@ from skmtl.training import (
 SMALL = 10_000  # rows up to which "auto" trains an ensemble; above, one network has learned enough
 MEMBERS = 8  # more gain little; eight cost about three times one
 FEW = 10  # rows under which "auto" spares the validation split
-BATCH = 200  # as MLPRegressor
+EPOCH_STEPS = 20  # steps of an epoch that batch_size="auto" aims at, by benchmarks/quality.py
+BATCH_RANGE = 32, 256  # and the sizes it stays between
 CHUNK = 4096  # rows a forward pass: they and their hidden layers stay in the cache
 PRECISE = 1000  # rows up to which all is float64 and equal rows are merged: cheap there
 
@@ -115,7 +116,7 @@ def train(
             _check_same(module, _architecture(X.shape[1], criterion, plan), plan, n_members)
         decay = _decay(module.network, table, plan.alpha, len(labelled))
         net = _build_net(module, criterion, plan, generators, decay, incremental=one_epoch)
-    net.batch_size = min(BATCH if plan.batch_size == "auto" else plan.batch_size, len(labelled))
+    net.batch_size = _batch_size(plan, len(labelled))
     net.partial_fit((data, rows))
     _warn_of_the_end(net)
     return net
@@ -177,6 +178,13 @@ def _count_members(plan: Plan, n_rows: int, previous: MultiTaskNet | None) -> in
     if previous is not None:
         return previous.module_.n_members
     return MEMBERS if n_rows <= SMALL else 1
+
+
+def _batch_size(plan: Plan, n_rows: int) -> int:
+    if plan.batch_size != "auto":
+        return int(plan.batch_size)
+    low, high = BATCH_RANGE
+    return min(max(n_rows // EPOCH_STEPS, low), high)
 
 
 def _validates(plan: Plan, n_rows: int) -> bool:

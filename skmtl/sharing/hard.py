@@ -73,16 +73,14 @@ class TrunkNetwork(Network):
         style = {"activation": a.activation, "dropout": a.dropout, "generators": generators}
         sizes = (a.n_features, *trunk_sizes)
         self.trunk = hidden_layers((len(generators),), sizes, **style)
-        self.heads = TaskHeads(sizes[-1], head_sizes, a.task_outputs, **style)
-        self.skip: nn.Module | None = None
-        if linear_skip and (trunk_sizes or head_sizes):
-            no_layers: tuple[int, ...] = ()
-            self.skip = TaskHeads(a.n_features, no_layers, a.task_outputs, **style)
+        has_skip = linear_skip and bool(trunk_sizes or head_sizes)
+        # the skip brings the bias: the heads then add its output in their own matrix product
+        self.heads = TaskHeads(sizes[-1], head_sizes, a.task_outputs, bias=not has_skip, **style)
+        self.skip = TaskHeads(a.n_features, (), a.task_outputs, **style) if has_skip else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (K, b, C) of inputs (K, b, d)."""
-        outputs = self.heads(self.trunk(x))
-        return outputs if self.skip is None else outputs + self.skip(x)
+        return self.heads(self.trunk(x), None if self.skip is None else self.skip(x))
 
     def features(self, x: Tensor) -> Tensor | None:
         """The trunk's output (K, b, h); None where towers have nothing in common."""

@@ -27,7 +27,10 @@ ACTIVATIONS = {
 
 
 class StackedLinear(nn.Module):
-    """Affine map per copy: (*stack, b, n_in) to (*stack, b, n_out), in one `baddbmm`."""
+    """Affine map per copy: (*stack, b, n_in) to (*stack, b, n_out), in one matrix product.
+
+    Without ``generators`` the weights start at zero.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,8 @@ class StackedLinear(nn.Module):
         n_in: int,
         n_out: int,
         generators: Sequence[Generator] | None = None,
+        *,
+        bias: bool = True,
     ):
         super().__init__()
         weight = torch.zeros(*stack, n_in, n_out)
@@ -44,13 +49,20 @@ class StackedLinear(nn.Module):
                 draw = torch.empty(n_in, n_out, dtype=torch.float64)
                 weight[k] = draw.uniform_(-bound, bound, generator=generator)
         self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(*stack, 1, n_out))
+        self.bias = nn.Parameter(torch.zeros(*stack, 1, n_out)) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """Map x; a layer without bias adds ``plus`` (*stack, b, n_out) in the same product."""
+        added = plus if self.bias is None else self.bias
         if x.dim() == 3:
-            return torch.baddbmm(self.bias, x, self.weight)
-        flat = torch.baddbmm(self.bias.flatten(0, -3), x.flatten(0, -3), self.weight.flatten(0, -3))
+            return _product(x, self.weight, added)
+        added = None if added is None else added.flatten(0, -3)
+        flat = _product(x.flatten(0, -3), self.weight.flatten(0, -3), added)
         return flat.view(*x.shape[:-1], flat.shape[-1])
+
+
+def _product(x: Tensor, weight: Tensor, added: Tensor | None) -> Tensor:
+    return torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
 
 
 class SeededDropout(nn.Module):
@@ -106,6 +118,7 @@ class TaskHeads(nn.Module):
         activation: str,
         dropout: float,
         generators: Sequence[Generator],
+        bias: bool = True,
     ):
         super().__init__()
         n_members, n_tasks, widest = len(generators), len(task_outputs), max(task_outputs)
@@ -114,31 +127,33 @@ class TaskHeads(nn.Module):
         )  # (C,)
         if not sizes:
             self.towers = None
-            self.last = StackedLinear((n_members,), n_in, sum(task_outputs))
+            self.last = StackedLinear((n_members,), n_in, sum(task_outputs), bias=bias)
             return
         stack = (n_members, n_tasks)
         self.towers = hidden_layers(
             stack, (n_in, *sizes), activation=activation, dropout=dropout, generators=generators
         )
-        self.last = StackedLinear(stack, sizes[-1], widest)
+        self.last = StackedLinear(stack, sizes[-1], widest, bias=bias)
         columns = [t * widest + c for t, width in enumerate(task_outputs) for c in range(width)]
         padded = len(columns) < n_tasks * widest
         self.register_buffer("columns", torch.tensor(columns) if padded else None)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """Outputs of x; heads without bias add ``plus`` (K, b, C) to them."""
         if self.towers is None:
-            return self.last(x)
+            return self.last(x, plus)
         n_members, n_tasks = self.last.weight.shape[:2]
         h = self.towers(x.unsqueeze(1).expand(n_members, n_tasks, *x.shape[1:]))
         outputs = self.last(h).transpose(1, 2).flatten(2)  # (K, b, T * widest)
-        return outputs if self.columns is None else outputs.index_select(2, self.columns)
+        if self.columns is not None:
+            outputs = outputs.index_select(2, self.columns)
+        return outputs if plus is None else outputs + plus
 
     def owners(self) -> dict[str, Tensor]:
         """Owner of each parameter, as `Network.owners`."""
-        if self.towers is None:
-            return {"last.weight": self.owner, "last.bias": self.owner}
         by_tower = torch.arange(self.last.weight.shape[1]).view(-1, 1, 1)
-        return {name: by_tower for name, _ in self.named_parameters()}
+        owner = self.owner if self.towers is None else by_tower
+        return {name: owner for name, _ in self.named_parameters()}
 
 
 def shared(module: nn.Module) -> dict[str, Tensor]:

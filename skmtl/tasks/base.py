@@ -65,11 +65,17 @@ class Task(BaseEstimator):
 
     @abstractmethod
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
-        """Loss per sample: (..., n_outputs) and (..., n_values) to (...)."""
+        """Loss per sample: (..., n_outputs) and (..., n_values) to (...).
+
+        A single output or value has no dimension of its own: its shape is (...).
+        """
 
     @abstractmethod
     def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-        """Validation score (K, G) of (K, b, G, n_outputs) against (K, b, G, n_values)."""
+        """Validation score (K, G) of (K, b, G, n_outputs) against (K, b, G, n_values).
+
+        Shapes as in `sample_loss`; weight (K, b, G).
+        """
 
     @abstractmethod
     def activate(self, outputs: Tensor) -> Tensor:

@@ -125,20 +125,19 @@ class ClassificationTask(Task):
 
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
         if len(self.classes_) == 1:
-            return outputs[..., 0] * 0.0
+            return outputs * 0.0
         if self.n_outputs == 1:
-            logits, hit = outputs[..., 0], values[..., 0]
-            return F.binary_cross_entropy_with_logits(logits, hit, reduction="none")
+            return F.binary_cross_entropy_with_logits(outputs, values, reduction="none")
         flat = outputs.flatten(0, -2)
         codes = values.flatten().long()
-        return F.cross_entropy(flat, codes, reduction="none").view(values.shape[:-1])
+        return F.cross_entropy(flat, codes, reduction="none").view(values.shape)
 
     def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
         if self.n_outputs == 1:
-            codes = (outputs[..., 0] > 0).to(values.dtype) * (len(self.classes_) > 1)
+            codes = (outputs > 0).to(values.dtype) * (len(self.classes_) > 1)
         else:
             codes = outputs.argmax(-1).to(values.dtype)
-        hit = (codes == values[..., 0]).to(weight.dtype)
+        hit = (codes == values).to(weight.dtype)
         return (hit * weight).sum(1) / weight.sum(1)
 
     def activate(self, outputs: Tensor) -> Tensor:

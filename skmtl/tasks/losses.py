@@ -6,7 +6,7 @@ cost one subtraction, not twenty. Inside the engine tasks therefore stand in `or
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -109,15 +109,18 @@ class TaskLosses(nn.Module):
             -1,
         )
 
-    def _over_groups(self, outputs, values, reduce) -> Tensor:
+    def _over_groups(self, outputs: Tensor, values: Tensor, reduce: Any) -> Tensor:
         losses = [
             reduce(g.task.sample_loss(*self._columns(g, outputs, values)), g) for g in self.groups
         ]
         return losses[0] if len(losses) == 1 else torch.cat(losses, -1)
 
-    @staticmethod
-    def _columns(g: Group, outputs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        return (
-            outputs[..., g.outputs].unflatten(-1, (g.size, g.task.n_outputs)),
-            values[..., g.values].unflatten(-1, (g.size, g.task.n_values)),
-        )
+    def _columns(self, g: Group, outputs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Columns of a group, (K, b, G, m) each; where m is one, (K, b, G)."""
+        if len(self.groups) > 1:  # a slice is a node for autograd: not for nothing
+            outputs, values = outputs[..., g.outputs], values[..., g.values]
+        if g.task.n_outputs > 1:
+            outputs = outputs.unflatten(-1, (g.size, g.task.n_outputs))
+        if g.task.n_values > 1:
+            values = values.unflatten(-1, (g.size, g.task.n_values))
+        return outputs, values

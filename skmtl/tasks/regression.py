@@ -16,8 +16,8 @@ HUBER_DELTA = 1.35  # 95 % efficiency for normal errors (Huber 1981), as HuberRe
 
 LOSSES = {
     # half the square, as in MLPRegressor, so that `alpha` means what it means in Ridge
-    "squared_error": lambda o, v: 0.5 * (o - v).square(),
-    "absolute_error": lambda o, v: (o - v).abs(),
+    "squared_error": lambda o, v: 0.5 * F.mse_loss(o, v, reduction="none"),
+    "absolute_error": lambda o, v: F.l1_loss(o, v, reduction="none"),
     "huber": lambda o, v: F.huber_loss(o, v, reduction="none", delta=HUBER_DELTA),
 }
 
@@ -83,10 +83,10 @@ class RegressionTask(Task):
         return ("regression", self.loss)
 
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
-        return LOSSES[self.loss](outputs, values).squeeze(-1)
+        return LOSSES[self.loss](outputs, values)
 
     def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-        outputs, values, total = outputs[..., 0], values[..., 0], weight.sum(1)
+        total = weight.sum(1)
         mean = (values * weight).sum(1) / total
         spread = ((values - mean.unsqueeze(1)).square() * weight).sum(1)
         return 1 - ((outputs - values).square() * weight).sum(1) / spread

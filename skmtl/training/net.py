@@ -7,7 +7,8 @@ A `NeuralNet` with its data path and its epoch replaced; only here, in `stopping
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,25 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Generator, Tensor, nn
 
+from .adam import StackAdam
 from .batches import Rows, TrainBatches, TrainingData, ValidBatches
 from .step import EpochMean, evaluate, train_step
 from .stopping import MemberStopping
 from .weighting import Weighting
+
+
+SMALL_STEP = 3e6  # multiply-adds of a forward pass under which a second thread slows one network
+
+
+@contextmanager
+def torch_threads(n_threads: int) -> Iterator[None]:
+    """Let torch use so many threads meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class MultiTaskNet(NeuralNet):
@@ -63,7 +79,7 @@ class MultiTaskNet(NeuralNet):
         incremental: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(module, criterion=criterion, optimizer=torch.optim.Adam, **kwargs)
+        super().__init__(module, criterion=criterion, optimizer=StackAdam, **kwargs)
         self.task_names = list(task_names)
         self.weighting = weighting
         self.active = active
@@ -81,20 +97,9 @@ class MultiTaskNet(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> MultiTaskNet:
-        """Fused Adam; a parameter with one decay uses Adam's own, the others `step`'s."""
-        groups: dict[float, list[nn.Parameter]] = {}
-        self.uneven_decays_: list[tuple[nn.Parameter, Tensor]] = []
-        for name, p in self.module_.network.named_parameters():
-            decay = self.decay[name]
-            if isinstance(decay, Tensor):
-                self.uneven_decays_.append((p, decay.to(p)))
-                decay = 0.0
-            groups.setdefault(decay, []).append(p)
-        self.optimizer_ = torch.optim.Adam(
-            [{"params": ps, "weight_decay": decay} for decay, ps in groups.items()],
-            lr=self.lr,
-            fused=True,
-        )
+        """Adam over the network's parameters, with their decay."""
+        named = dict(self.module_.network.named_parameters())
+        self.optimizer_ = StackAdam(named, self.decay, lr=self.lr)
         return self
 
     def get_split_datasets(self, X: tuple[TrainingData, Rows], y: None = None, **fit_params: Any):
@@ -124,13 +129,18 @@ class MultiTaskNet(NeuralNet):
         """Run the epochs, then let go of the data: a fitted net holds no table."""
         self._in_callbacks = self.interrupted_ = self.stopped_early_ = False
         try:
-            return super().fit_loop(X, y, epochs, **fit_params)
+            with torch_threads(1 if self._steps_are_small() else torch.get_num_threads()):
+                return super().fit_loop(X, y, epochs, **fit_params)
         except KeyboardInterrupt:
             self.stopped_early_ = self._in_callbacks
             self.interrupted_ = not self._in_callbacks
             raise  # to skorch, which ends the training in good order
         finally:
             self.batches_ = []
+
+    def _steps_are_small(self) -> bool:
+        n_parameters = sum(p.numel() for p in self.module_.parameters())
+        return self.module_.n_members == 1 and n_parameters * self.batch_size < SMALL_STEP
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Tell the callbacks; a KeyboardInterrupt of theirs is a wish to stop, not Ctrl-C."""
@@ -169,7 +179,6 @@ class MultiTaskNet(NeuralNet):
                 self.weighting,
                 self.optimizer_,
                 active=tasks,
-                decays=self.uneven_decays_,
                 on_gradients=on_gradients,
             )
             mean.add(losses, total, batch.x.shape[1])
@@ -229,14 +238,7 @@ class MultiTaskNet(NeuralNet):
     def keep_members(self, staying: Tensor) -> None:
         """Let the members not in ``staying`` (positions in the stack) leave it."""
         self._stack = [self._stack[k] for k in staying.tolist()]
-        for p in self.module_.network.parameters():
-            index = staying.to(p.device)
-            state = self.optimizer_.state[p]
-            for key, value in state.items():
-                if value.shape == p.shape:
-                    state[key] = value[index]
-            p.grad = None
-            p.data = p.detach()[index]
+        self.optimizer_.keep(staying)
         for batches in self.batches_:
             batches.keep(staying)
         self._reseed()
@@ -246,7 +248,7 @@ class MultiTaskNet(NeuralNet):
         for name, p in self.module_.named_parameters():
             p.grad = None
             p.data = parameters[name]
-        self.optimizer_.state.clear()  # moments of other weights, perhaps of fewer members
+        self.optimizer_.forget()  # moments of other weights, perhaps of fewer members
 
     def _reseed(self) -> None:
         generators = [self.generators[k] for k in self._stack]

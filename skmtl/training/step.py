@@ -5,7 +5,7 @@ Shapes: K members, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,23 +25,21 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     *,
     active: Tensor | None,
-    decays: Sequence[tuple[nn.Parameter, Tensor]],
     on_gradients: Callable[[Batch], Any] | None,
 ) -> tuple[Tensor, Tensor | None]:
     """Move every member one step down; return its losses (K, T) and their label weight.
 
-    ``active`` (T,) zeroes the tasks that rest; ``decays`` are L2 gradients that differ inside a
-    parameter; ``on_gradients`` sees the gradients before the optimizer does.
+    ``active`` (T,) zeroes the tasks that rest; ``on_gradients`` sees the gradients before the
+    optimizer does.
     """
     losses, total = loss(module(batch.x), batch.values, batch.weight)
     weights = weighting(losses.detach())
     if active is not None:
         weights = weights * active
-    optimizer.zero_grad(set_to_none=True)
-    (losses * weights).sum().backward()
-    for parameter, decay in decays:
-        if parameter.grad is not None:
-            parameter.grad.addcmul_(parameter.detach(), decay)
+    for group in optimizer.param_groups:  # zero_grad, without its bookkeeping
+        for parameter in group["params"]:
+            parameter.grad = None
+    losses.backward(weights.expand_as(losses))  # of the weighted sum, without two more nodes
     if on_gradients is not None:
         on_gradients(batch)
     optimizer.step()

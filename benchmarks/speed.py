@@ -1,0 +1,264 @@
+"""Speed: `fit` and `predict` against a hand-written torch loop, scikit-learn and plain skorch.
+
+Ratios of medians, interleaved in one process. Writes docs/benchmarks/speed.md.
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import pandas as pd
+import torch
+from skorch import NeuralNet
+from sklearn.neural_network import MLPRegressor
+from timing import interleave
+from torch import nn
+
+from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
+
+EPOCHS = 10
+SIZES = (64, 64)
+
+
+def data(n=20_000, d=50, n_tasks=4, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d)).astype(np.float32)
+    Y = np.tanh(X @ rng.normal(size=(d, n_tasks)) / 5) + 0.1 * rng.normal(size=(n, n_tasks))
+    return X, Y.astype(np.float32)
+
+
+def ours(batch_size, **kwargs):
+    kwargs = {"hidden_layer_sizes": SIZES, "n_members": 1, "max_iter": EPOCHS} | kwargs
+    return MultiTaskRegressor(
+        batch_size=batch_size,
+        early_stopping=False,
+        n_iter_no_change=EPOCHS,
+        random_state=0,
+        **kwargs,
+    )
+
+
+class Net(nn.Module):
+    """Trunk, heads in one matrix product, linear skip: what our default network computes."""
+
+    def __init__(self, d, n_out):
+        super().__init__()
+        self.trunk = nn.Sequential(
+            nn.Linear(d, SIZES[0]), nn.ReLU(), nn.Linear(SIZES[0], SIZES[1]), nn.ReLU()
+        )
+        self.heads = nn.Linear(SIZES[1], n_out)
+        self.skip = nn.Linear(d, n_out)
+
+    def forward(self, x):
+        return self.heads(self.trunk(x)) + self.skip(x)
+
+
+def hand_written(X, Y, batch_size):
+    """Train the loop one would write: standardised targets, masked losses, fused Adam."""
+    there = ~np.isnan(Y)
+    center, scale = np.nanmean(Y, axis=0), np.nanstd(Y, axis=0)
+    x = torch.from_numpy(X)
+    y = torch.from_numpy(np.where(there, (Y - center) / scale, 0).astype(np.float32))
+    mask = torch.from_numpy(there.astype(np.float32))
+    net = Net(X.shape[1], Y.shape[1])
+    decays = [p for name, p in net.named_parameters() if "bias" not in name]
+    biases = [p for name, p in net.named_parameters() if "bias" in name]
+    adam = torch.optim.Adam(
+        [{"params": decays, "weight_decay": 1e-4 / len(X)}, {"params": biases}], lr=1e-3, fused=True
+    )
+    for _ in range(EPOCHS):
+        for rows in torch.randperm(len(x)).split(batch_size):
+            m = mask[rows]
+            losses = (0.5 * (net(x[rows]) - y[rows]).square() * m).sum(0) / m.sum(0)
+            adam.zero_grad()
+            losses.sum().backward()
+            adam.step()
+    return net
+
+
+def plain_skorch(X, Y, batch_size):
+    net = NeuralNet(
+        Net,
+        nn.MSELoss,
+        module__d=X.shape[1],
+        module__n_out=Y.shape[1],
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        max_epochs=EPOCHS,
+        batch_size=batch_size,
+        train_split=None,
+        verbose=0,
+    )
+    return net.fit(X, Y)
+
+
+def sklearn_mlp(batch_size):
+    return MLPRegressor(
+        hidden_layer_sizes=SIZES,
+        batch_size=batch_size,
+        max_iter=EPOCHS,
+        n_iter_no_change=EPOCHS,
+    )
+
+
+def training():
+    X, Y = data()
+    gaps = Y.copy()
+    gaps[np.random.default_rng(1).random(Y.shape) < 0.3] = np.nan
+    for batch_size in (64, 256, 1024):
+        times = interleave(
+            {
+                "fit": lambda: ours(batch_size).fit(X, Y),
+                "loop": lambda: hand_written(X, Y, batch_size),
+                "mlp": lambda: sklearn_mlp(batch_size).fit(X, Y),
+            },
+            repeats=7,
+        )
+        limit = 1.0 if batch_size >= 256 else 1.3
+        yield f"fit / hand-written loop, batch {batch_size}", times["fit"] / times["loop"], 1.10
+        yield f"fit / MLPRegressor, batch {batch_size}", times["fit"] / times["mlp"], limit
+    times = interleave(
+        {
+            "fit": lambda: ours(256).fit(X, gaps),
+            "loop": lambda: hand_written(X, gaps, 256),
+        },
+        repeats=7,
+    )
+    yield "fit / hand-written loop, 30 % of labels missing", times["fit"] / times["loop"], 1.10
+    times = interleave(
+        {"fit": lambda: ours(256).fit(X, Y), "skorch": lambda: plain_skorch(X, Y, 256)}, repeats=3
+    )
+    yield "plain skorch / fit (at least)", times["skorch"] / times["fit"], 3.5
+
+
+def many_tasks():
+    X, Y = data()
+    mixed = pd.DataFrame(Y, columns=list("abcd"))
+    mixed["c"] = pd.cut(mixed["c"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"])
+    mixed["d"] = pd.cut(mixed["d"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"])
+    mixture = MultiTaskClassifierRegressor(**ours(256).get_params())
+    twenty = data(n_tasks=20)
+    times = interleave(
+        {
+            "four": lambda: ours(256).fit(X, Y),
+            "mixed": lambda: mixture.fit(X, mixed),
+            "twenty": lambda: ours(256).fit(*twenty),
+        },
+        repeats=7,
+    )
+    yield "2 regressions and 2 three-class tasks / 4 regressions", times["mixed"] / times["four"], 1.3
+    yield "20 tasks / 4 tasks", times["twenty"] / times["four"], 1.5
+
+
+def members():
+    X, Y = data(n=1500, d=20)
+    small = {"hidden_layer_sizes": (32, 32)}
+    times = interleave(
+        {k: lambda k=k: ours(32, n_members=k, **small).fit(X, Y) for k in (1, 8)}, repeats=7
+    )
+    yield "8 members / 1 member, n=1500, trunk 32-32, batch 32", times[8] / times[1], 3.0
+
+
+def prediction():
+    X, Y = data()
+    est, mlp = ours(256).fit(X, Y), sklearn_mlp(256).fit(X, Y)
+    many = data(n=100_000)[0]
+    tensor = torch.from_numpy(many).unsqueeze(0)
+
+    @torch.inference_mode()
+    def bare():
+        return torch.cat([est.module_(part) for part in tensor.split(4096, dim=1)], 1)
+
+    times = interleave({"predict": lambda: est.predict(many), "bare": bare}, repeats=25)
+    yield "predict 100,000 rows / bare module", times["predict"] / times["bare"], 1.2
+    times = interleave(
+        {"ours": lambda: est.predict(X[:1]), "mlp": lambda: mlp.predict(X[:1])}, repeats=500
+    )
+    yield "predict one row / MLPRegressor", times["ours"] / times["mlp"], 2.0
+
+
+def in_new_process(code):
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(run.stdout)
+
+
+def importing():
+    code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+    both = "torch, sklearn.base, sklearn.metrics, sklearn.model_selection"
+    seconds = interleave_values(
+        {"ours": lambda: in_new_process(code.format("skmtl")),
+         "both": lambda: in_new_process(code.format(both))},
+        repeats=9,
+    )
+    yield "import skmtl / import torch and sklearn", seconds["ours"] / seconds["both"], 1.15
+
+
+def interleave_values(contestants, repeats):
+    values = {name: [run() for _ in range(repeats + 1)][1:] for name, run in contestants.items()}
+    return {name: float(np.median(v)) for name, v in values.items()}
+
+
+MEMORY = """
+import resource, numpy as np
+from skmtl import MultiTaskRegressor
+X = np.load({path!r}, mmap_mode={mode!r})
+if {mode!r} is None:
+    X = np.ascontiguousarray(X)
+n = len(X)
+Y = np.random.default_rng(0).normal(size=(n, 4))
+est = MultiTaskRegressor(hidden_layer_sizes=(64, 64), max_iter=1, batch_size=4096, random_state=0)
+warm = np.zeros((200, X.shape[1]), np.float32) + np.random.default_rng(0).normal(size=(200, 1))
+import warnings; warnings.simplefilter("ignore")
+est.fit(warm, Y[:200])
+float(X[::64].sum())
+peak = lambda: int(next(l.split()[1] for l in open("/proc/self/status") if l.startswith({field!r})))
+open("/proc/self/clear_refs", "w").write("5")
+before = peak()
+est.fit(X, Y)
+print((peak() - before) * 1024 / X.nbytes)
+"""
+
+
+def memory():
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(pathlib.Path(folder) / "X.npy")
+        for n, d in ((1_000_000, 250), (5_000_000, 50)):
+            X = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))
+            rng = np.random.default_rng(0)
+            for start in range(0, n, 100_000):
+                X[start : start + 100_000] = rng.normal(size=(100_000, d))
+            X.flush()
+            del X
+            used = in_new_process(MEMORY.format(path=path, mode=None, field="VmHWM"))
+            yield f"memory a fit adds / X of 1 GB, {n:,} x {d}", used, 0.20
+        # a memory map counts as resident as it is read, so anonymous memory is what a fit adds
+        code = MEMORY.format(path=path, mode="r", field="RssAnon")
+        yield "the same, X a read-only memory map, after the fit", in_new_process(code), 0.20
+
+
+PARTS = (training, many_tasks, members, prediction, importing, memory)
+
+
+def main(names):
+    warnings.simplefilter("ignore")
+    parts = [part for part in PARTS if not names or part.__name__ in names]
+    rows = []
+    for part in parts:
+        for what, ratio, limit in part():
+            print(f"{what}: {ratio:.2f} (asked: {limit})", flush=True)
+            rows.append((what, ratio, limit))
+    if not names:
+        table = pd.DataFrame(rows, columns=["what", "measured", "asked"]).set_index("what")
+        path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "speed.md"
+        text = table.to_markdown(floatfmt=".2f")
+        path.write_text(
+            "# Speed\n\nn=20,000, d=50, 4 regressions, trunk 64-64, 10 epochs, one member unless it "
+            f"says otherwise; 2 CPU cores.\n\n{text}\n"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,96 @@
+"""Adam for a stack: one fused call a step, an L2 factor per parameter, members that leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam
+
+
+class StackAdam(torch.optim.Adam):
+    """Adam (Kingma & Ba 2015) with the L2 gradient added first, as in `MLPRegressor`.
+
+    The arithmetic is torch's own; what is left out is what `torch.optim.Adam.step` does around it
+    at every step, which on small networks takes as long as the arithmetic.
+
+    Parameters
+    ----------
+    parameters : mapping of str to Parameter
+        All of one dtype, on one device.
+    decay : mapping of str to float or Tensor
+        L2 gradient factor by parameter name; a tensor broadcasts to the parameter.
+    lr : float
+        Step size.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        decay: Mapping[str, float | Tensor],
+        *,
+        lr: float,
+    ):
+        super().__init__(list(parameters.values()), lr=lr, fused=True)
+        self._even: dict[float, list[nn.Parameter]] = {}
+        self._uneven: list[tuple[nn.Parameter, Tensor]] = []
+        for name, p in parameters.items():
+            factor = decay[name]
+            if isinstance(factor, Tensor):
+                self._uneven.append((p, factor.to(p)))
+            elif factor:
+                self._even.setdefault(factor, []).append(p)
+            self.state[p] = {
+                "step": torch.zeros((), dtype=torch.float32, device=p.device),
+                "exp_avg": torch.zeros_like(p),
+                "exp_avg_sq": torch.zeros_like(p),
+            }
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Move the parameters that have a gradient."""
+        for factor, ps in self._even.items():
+            moving = [p for p in ps if p.grad is not None]
+            torch._foreach_add_([p.grad for p in moving], moving, alpha=factor)
+        for p, factors in self._uneven:
+            if p.grad is not None:
+                p.grad.addcmul_(p, factors)
+        [group] = self.param_groups
+        moving = [p for p in group["params"] if p.grad is not None]
+        states = [self.state[p] for p in moving]
+        beta1, beta2 = group["betas"]
+        adam(
+            moving,
+            [p.grad for p in moving],
+            [s["exp_avg"] for s in states],
+            [s["exp_avg_sq"] for s in states],
+            [],
+            [s["step"] for s in states],
+            fused=True,
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"],
+            weight_decay=0.0,
+            eps=group["eps"],
+            maximize=False,
+        )
+
+    step.hooked = True  # type: ignore[attr-defined]  # spares torch's profiler around every step
+
+    def keep(self, members: Tensor) -> None:
+        """Let the other members leave; their parameters and moments go with them."""
+        for p in self.param_groups[0]["params"]:
+            index = members.to(p.device)
+            state = self.state[p]
+            for key in ("exp_avg", "exp_avg_sq"):
+                state[key] = state[key][index]
+            p.grad = None
+            p.data = p.detach()[index]
+
+    def forget(self) -> None:
+        """Start anew, as if no step had been made; parameters may have changed their shape."""
+        for p, state in self.state.items():
+            state["step"].zero_()
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
