@@ -311,17 +311,9 @@ def infer(module: MultiTaskModule, criterion: TaskLosses, X: np.ndarray) -> list
     """Activated outputs (n, m) of each task, averaged over the members, in the table's order."""
     x = _to_device(X, str(module.low.device))
     with torch.inference_mode():
-        chunks = [_activate(module, criterion, part) for part in x.split(CHUNK)]
-    columns = [
-        (parts[0] if len(parts) == 1 else torch.cat(parts)).double().cpu().numpy()
-        for parts in zip(*chunks, strict=True)
-    ]
-    return [columns[criterion.order.index(t)] for t in range(len(columns))]
-
-
-def _activate(module: MultiTaskModule, criterion: TaskLosses, x: Tensor) -> list[Tensor]:
-    outputs = module(x.expand(module.n_members, *x.shape))
-    return [
-        task.activate(outputs[..., columns]).mean(0)
-        for task, columns in zip(criterion.tasks, criterion.output_slices, strict=True)
-    ]
+        chunks = [
+            criterion.activate(module(part.expand(module.n_members, *part.shape)))
+            for part in x.split(CHUNK)
+        ]
+        groups = chunks[0] if len(chunks) == 1 else map(torch.cat, zip(*chunks, strict=True))
+        return criterion.by_task([group.double().cpu().numpy() for group in groups])

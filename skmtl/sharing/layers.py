@@ -17,7 +17,7 @@ from torch import Generator, Tensor, nn
 from .base import SHARED
 
 ACTIVATIONS = {
-    "relu": nn.ReLU,
+    "relu": lambda: nn.ReLU(inplace=True),  # of a fresh product, which nobody else reads
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "tanh": nn.Tanh,

@@ -79,7 +79,10 @@ class Task(BaseEstimator):
 
     @abstractmethod
     def activate(self, outputs: Tensor) -> Tensor:
-        """Outputs of one member on the scale where members are averaged."""
+        """Outputs on the scale where members are averaged: (K, b, G, n_outputs) to (K, b, G, m).
+
+        Shapes as in `sample_loss`; the dimension m is there even if it is one.
+        """
 
     @abstractmethod
     def decode(self, activated: np.ndarray) -> np.ndarray:

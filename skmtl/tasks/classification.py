@@ -142,10 +142,10 @@ class ClassificationTask(Task):
 
     def activate(self, outputs: Tensor) -> Tensor:
         if len(self.classes_) == 1:
-            return torch.ones_like(outputs)
+            return torch.ones_like(outputs).unsqueeze(-1)
         if self.n_outputs == 1:
             p = outputs.sigmoid()
-            return torch.cat([1 - p, p], -1)
+            return torch.stack([1 - p, p], -1)
         return outputs.softmax(-1)
 
     def decode(self, activated):

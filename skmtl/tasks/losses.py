@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,8 +40,6 @@ class TaskLosses(nn.Module):
     tasks : list of Task
         The tasks, in the engine's order.
     groups : list of Group
-    output_slices : list of slice
-        Columns of each task in the network's output, in the engine's order.
     """
 
     def __init__(self, tasks: list[Task]):
@@ -58,11 +57,6 @@ class TaskLosses(nn.Module):
                 Group(task, size, slice(t, ends[0]), slice(c, ends[1]), slice(v, ends[2]))
             )
             t, c, v = ends
-        self.output_slices: list[slice] = []
-        at = 0
-        for task in self.tasks:
-            self.output_slices.append(slice(at, at + task.n_outputs))
-            at += task.n_outputs
 
     @property
     def task_outputs(self) -> list[int]:
@@ -101,13 +95,25 @@ class TaskLosses(nn.Module):
         """Validation score of every task, shape (K, T); NaN where it has no label."""
         if weight is None:
             weight = outputs.new_ones((*outputs.shape[:2], len(self.tasks)))
-        return torch.cat(
-            [
-                g.task.score(*self._columns(g, outputs, values), weight[..., g.tasks])
-                for g in self.groups
-            ],
-            -1,
-        )
+        scores = [
+            g.task.score(*self._columns(g, outputs, values), weight[..., g.tasks])
+            for g in self.groups
+        ]
+        return torch.cat(scores, -1)
+
+    def activate(self, outputs: Tensor) -> list[Tensor]:
+        """Activated outputs averaged over the members: a tensor (b, G, m) for each group."""
+        activated = [
+            g.task.activate(self._unfold(outputs, g.outputs, g.size, g.task.n_outputs))
+            for g in self.groups
+        ]
+        return [a[0] if len(a) == 1 else a.mean(0) for a in activated]
+
+    def by_task(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        """Arrays (n, G, m) of the groups as arrays (n, m) of the tasks, in the table's order."""
+        engine = [array[:, i] for array in arrays for i in range(array.shape[1])]
+        columns = dict(zip(self.order, engine, strict=True))
+        return [columns[t] for t in range(len(columns))]
 
     def _over_groups(self, outputs: Tensor, values: Tensor, reduce: Any) -> Tensor:
         losses = [
@@ -117,10 +123,12 @@ class TaskLosses(nn.Module):
 
     def _columns(self, g: Group, outputs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Columns of a group, (K, b, G, m) each; where m is one, (K, b, G)."""
+        return (
+            self._unfold(outputs, g.outputs, g.size, g.task.n_outputs),
+            self._unfold(values, g.values, g.size, g.task.n_values),
+        )
+
+    def _unfold(self, columns: Tensor, own: slice, size: int, width: int) -> Tensor:
         if len(self.groups) > 1:  # a slice is a node for autograd: not for nothing
-            outputs, values = outputs[..., g.outputs], values[..., g.values]
-        if g.task.n_outputs > 1:
-            outputs = outputs.unflatten(-1, (g.size, g.task.n_outputs))
-        if g.task.n_values > 1:
-            values = values.unflatten(-1, (g.size, g.task.n_values))
-        return outputs, values
+            columns = columns[..., own]
+        return columns if width == 1 else columns.unflatten(-1, (size, width))

@@ -92,7 +92,7 @@ class RegressionTask(Task):
         return 1 - ((outputs - values).square() * weight).sum(1) / spread
 
     def activate(self, outputs: Tensor) -> Tensor:
-        return outputs
+        return outputs.unsqueeze(-1)
 
     def decode(self, activated):
         return activated[:, 0] * self.scale_ + self.center_
