@@ -209,6 +209,7 @@ class BaseMultiTask(BaseEstimator):
         """Everything the parameters ask of the engine, resolved and checked."""
         names = list(prepared)
         return _engine.Plan(
+            feature_names=getattr(self, "feature_names_in_", None),
             task_names=[str(name) for name in names],
             loss_weights=_parameters.check_loss_weights(self.loss_weights, names),
             sharing=resolve(self.sharing, sharing, sharing.Sharing, parameter="sharing"),

@@ -40,6 +40,8 @@ MEMBERS = 8  # more gain little; eight cost about three times one
 FEW = 10  # rows under which "auto" spares the validation split
 EPOCH_STEPS = 20  # steps of an epoch that batch_size="auto" aims at, by benchmarks/quality.py
 BATCH_RANGE = 32, 256  # and the sizes it stays between
+LOOK = 2000  # rows looked at to tell whether the inputs are standardised
+FAR = 100.0  # a column's size, or times the median column's, from which they are not
 CHUNK = 4096  # rows a forward pass: they and their hidden layers stay in the cache
 PRECISE = 1000  # rows up to which all is float64 and equal rows are merged: cheap there
 
@@ -48,6 +50,7 @@ PRECISE = 1000  # rows up to which all is float64 and equal rows are merged: che
 class Plan:
     """What the parameters of an estimator ask for, checked and resolved; tasks in table order."""
 
+    feature_names: Sequence[str] | None
     task_names: list[str]
     loss_weights: list[float]
     sharing: Sharing
@@ -110,6 +113,7 @@ def train(
         if not one_epoch and _validates(plan, len(labelled)):
             rows = _split(table, criterion, labelled, plan.validation_fraction, seeds)
         if previous is None:
+            _warn_if_unscaled(data.x, labelled, plan.feature_names)
             module = _build_module(data, labelled, criterion, plan, generators)
         else:
             module = previous.module_
@@ -221,6 +225,23 @@ def _build_module(
     network = plan.sharing.build(architecture, generators)
     bounds = clip_bounds(data.x, data.weight, labelled)
     return MultiTaskModule(network, bounds, (architecture, plan.sharing)).to(data.x)
+
+
+def _warn_if_unscaled(x: Tensor, labelled: Tensor, names: Sequence[str] | None) -> None:
+    some = labelled[:: max(1, len(labelled) // LOOK)].to(x.device)
+    size = x.index_select(0, some).double().square().mean(0).sqrt().cpu().numpy()
+    worst = int(size.argmax())
+    usual = np.median(size[size > 0]) if (size > 0).any() else 1.0
+    if size[worst] == 0 or (1 / FAR < size[worst] < FAR and size[worst] < FAR * usual):
+        return
+    name = f"column {worst}" if names is None else f"column {names[worst]!r}"
+    warnings.warn(
+        f"The inputs are far from standardised: {name} of X has a root mean square of "
+        f"{size[worst]:.3g}, the median column {usual:.3g}. Networks learn poorly from that: put a "
+        "StandardScaler before the estimator.",
+        UserWarning,
+        stacklevel=5,
+    )
 
 
 def _architecture(n_features: int, criterion: TaskLosses, plan: Plan) -> Architecture:

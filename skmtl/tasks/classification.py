@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from typing import Any
 
@@ -65,6 +66,12 @@ class ClassificationTask(Task):
                 f"Task {name!r}: class labels must be of one type that sorts. Found {kinds}. "
                 "Convert the column, e.g. to strings."
             ) from None
+        if len(self.classes_) == 1:
+            warnings.warn(
+                f"Task {name!r} has one class only, {self.classes_[0]!r}: it will be predicted always.",
+                UserWarning,
+                stacklevel=6,
+            )
         codes = self.encode(labels, name=name)[:, 0].astype(int)
         self.class_weight_ = None
         if self.class_weight is not None:
