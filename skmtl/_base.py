@@ -237,7 +237,6 @@ class BaseMultiTask(BaseEstimator):
 
     def _keep(self, net, prepared, container, columns):
         self.net_ = net
-        self.module_ = net.module_
         self.tasks_ = prepared
         self._container = container
         history = net.history
@@ -258,6 +257,11 @@ class BaseMultiTask(BaseEstimator):
     def _arrange(self, by_task: dict[Any, Any]) -> Any:
         """Put what each classification task has (classes, probabilities) in the public form."""
         return by_task
+
+    @property
+    def module_(self):
+        """The torch module of `net_`: all members in one."""
+        return self.net_.module_
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

@@ -1,8 +1,8 @@
 """Turn what a user wrote for a parameter (a name or an object) into an object of its family.
 
 A family is a package or module whose ``__all__`` is its registry: exporting a class is all it
-takes to make it known by name. ``"hard"`` finds ``HardSharing``, ``"cross_stitch"`` finds
-``CrossStitch``, ``"joint"`` finds ``Joint``.
+takes to make it known by name. ``"hard"`` finds ``HardSharing``, ``"joint"`` finds ``Joint``; a
+class attribute ``name`` says so where the class name does not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ def known_names(family: ModuleType, base: type) -> dict[str, type]:
     """Classes of a family by the name a user may write, in the order of its ``__all__``."""
     classes = [getattr(family, name) for name in family.__all__]
     members = [c for c in classes if isinstance(c, type) and issubclass(c, base) and c is not base]
-    return {_snake(c.__name__.removesuffix(base.__name__)): c for c in members}
+    short = (_snake(c.__name__.removesuffix(base.__name__)) for c in members)
+    return {getattr(c, "name", name): c for c, name in zip(members, short, strict=True)}
 
 
 def resolve(value: Any, family: ModuleType, base: type, *, parameter: str) -> Any:

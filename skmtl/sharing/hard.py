@@ -47,6 +47,8 @@ class NoSharing(Sharing):
         As in `HardSharing`.
     """
 
+    name = "none"
+
     def __init__(self, linear_skip=True):
         self.linear_skip = linear_skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,9 @@ class StackAdam(torch.optim.Adam):
                 "exp_avg": torch.zeros_like(p),
                 "exp_avg_sq": torch.zeros_like(p),
             }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_even": self._even, "_uneven": self._uneven}
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:

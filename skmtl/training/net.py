@@ -137,6 +137,7 @@ class MultiTaskNet(NeuralNet):
             raise  # to skorch, which ends the training in good order
         finally:
             self.batches_ = []
+            self._set_training(False)
 
     def _steps_are_small(self) -> bool:
         n_parameters = sum(p.numel() for p in self.module_.parameters())
