@@ -83,6 +83,16 @@ class StackAdam(torch.optim.Adam):
 
     step.hooked = True  # type: ignore[attr-defined]  # spares torch's profiler around every step
 
+    @torch.no_grad()
+    def penalty(self) -> Tensor:
+        """Half the decayed squares of each member, (K,): what `step` adds the gradient of."""
+        terms = [factor * p.square() for factor, ps in self._even.items() for p in ps]
+        terms += [factors * p.square() for p, factors in self._uneven]
+        n_members = len(self.param_groups[0]["params"][0])
+        if not terms:
+            return torch.zeros(n_members)
+        return 0.5 * torch.stack([term.flatten(1).sum(1) for term in terms]).sum(0)
+
     def keep(self, members: Tensor) -> None:
         """Let the other members leave; their parameters and moments go with them."""
         for p in self.param_groups[0]["params"]:

@@ -231,10 +231,21 @@ class MultiTaskNet(NeuralNet):
                 f"(now {self.lr}), or look for extreme values in the target."
             )
 
+    @property
+    def validates(self) -> bool:
+        """Whether the epochs so far had validation rows."""
+        return "valid_total" in self._epoch_values
+
     def watched_losses(self) -> list[float]:
-        """Total loss of every member still in the stack: on validation rows if there are any."""
-        key = "valid_total" if "valid_total" in self._epoch_values else "train_total"
-        return self._epoch_values[key][self._stack, 0].tolist()
+        """Loss by which every member still in the stack is judged.
+
+        On validation rows the weighted sum over tasks; without them what is minimised: that sum on the
+        training rows and the L2 penalty.
+        """
+        if self.validates:
+            return self._epoch_values["valid_total"][self._stack, 0].tolist()
+        penalty = self.optimizer_.penalty().double().cpu().numpy()
+        return (self._epoch_values["train_total"][self._stack, 0] + penalty).tolist()
 
     def keep_members(self, staying: Tensor) -> None:
         """Let the members not in ``staying`` (positions in the stack) leave it."""

@@ -13,15 +13,15 @@ from torch import Tensor
 class MemberStopping(Callback):
     """Watch every member's loss; a member that stops improving leaves the stack.
 
-    The loss watched is the validation loss, or the training loss where there is no validation
-    split: the weighted sum over tasks, as in training. A member is finished when it has not
-    improved by ``tol`` for ``patience`` epochs in a row. When training ends, for whatever
-    reason (Ctrl-C too), every member gets the parameters of its best epoch back.
+    The loss watched is the net's `watched_losses`. A member is finished when it has not improved
+    by ``tol`` for ``patience`` epochs in a row. When training ends, for whatever reason (Ctrl-C
+    too), every member gets the parameters of its best epoch back; without validation rows, those
+    of its last.
 
     Attributes
     ----------
     best_losses_, best_epochs_ : list of shape (n_members,)
-        Lowest loss watched, and the epoch (from 1) it was seen at; 0: no epoch was completed.
+        Lowest loss watched, and the epoch (from 1) whose parameters are kept; 0: none completed.
     converged_ : bool
         Whether every member finished before the last epoch.
     """
@@ -48,8 +48,8 @@ class MemberStopping(Callback):
         for at, (member, loss) in enumerate(zip(self.members_, net.watched_losses(), strict=True)):
             enough = loss < self.best_losses_[member] - self.tol
             self.waited_[member] = 0 if enough else self.waited_[member] + 1
-            if loss < self.best_losses_[member]:
-                self.best_losses_[member] = loss
+            if loss < self.best_losses_[member] or not net.validates:
+                self.best_losses_[member] = min(loss, self.best_losses_[member])
                 self.best_epochs_[member] = len(net.history)
                 improved.append(at)
         self._remember(net.module_, improved)
