@@ -21,6 +21,9 @@ from skmtl._resolve import resolve
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
 
+NOT_KEPT = {"batches", "dur"}  # of skorch's history
+
+
 class BaseMultiTask(BaseEstimator):
     """Fit, predict and score of a stack of multi-task networks; see the public estimators."""
 
@@ -240,7 +243,7 @@ class BaseMultiTask(BaseEstimator):
         self.tasks_ = prepared
         self._container = container
         history = net.history
-        keys = [k for k in history[-1] if k not in ("batches", "dur")] if len(history) else []
+        keys = [k for k in history[-1] if k not in NOT_KEPT and not k.endswith("_best")] if len(history) else []
         self.history_ = pd.DataFrame([{k: row.get(k, np.nan) for k in keys} for row in history])
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]

@@ -72,7 +72,7 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     n_members : int or "auto", default="auto"
         Networks trained together and averaged. "auto": 8 up to 10,000 rows, 1 above.
     callbacks : list of skorch callbacks or None, default=None
-        Told of every epoch; see skorch. Clones of them work in `net_`.
+        Told of every epoch; see skorch. Copies of them work in `net_`.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     warm_start : bool, default=False

@@ -129,7 +129,7 @@ def train(
 def _warn_of_the_end(net: MultiTaskNet) -> None:
     if net.interrupted_:
         warnings.warn(
-            f"Training was interrupted in epoch {len(net.history)}; the best weights so far are kept.",
+            f"Training was interrupted after epoch {len(net.history)}; the best weights so far are kept.",
             UserWarning,
             stacklevel=4,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from skorch.callbacks import Callback
-from sklearn.base import clone
 
 from skmtl.sharing import ACTIVATIONS
 
@@ -99,7 +99,7 @@ def check_device(device: Any) -> str:
 
 
 def check_callbacks(callbacks: Any) -> list[Any]:
-    """Clones of skorch callbacks, or of ``(name, callback)`` pairs: fit leaves parameters alone."""
+    """Copies of skorch callbacks, or of ``(name, callback)`` pairs: fit leaves parameters alone."""
     checked = []
     for entry in [] if callbacks is None else callbacks:
         callback = entry[1] if isinstance(entry, tuple) and len(entry) == 2 else entry
@@ -109,7 +109,7 @@ def check_callbacks(callbacks: Any) -> list[Any]:
                 "Parameter callbacks must be a list of skorch callbacks or (name, callback) "
                 f"pairs. Found {entry!r}."
             )
-        fresh = callback() if is_class else clone(callback, safe=False)
+        fresh = callback() if is_class else copy.deepcopy(callback)
         checked.append((entry[0], fresh) if isinstance(entry, tuple) else fresh)
     return checked
 

@@ -11,11 +11,12 @@ from torch import Generator, Tensor, nn
 
 CLIP_ROWS = 2_000  # rows that place the clipping bounds; more would not move them
 CHUNK = 10_000  # rows looked at together when all are
-CLIP_REACH = 1.5  # bounds lie this many (5 %, 95 %) ranges outside; 6.6 sigma for normal data
+CLIP_START = 0.5  # clipping starts this many (5 %, 95 %) ranges outside: 3.3 sigma of normal data
+CLIP_RANGE = 0.5  # and ends as many further out, at 4.9 sigma
 
 
 class Bounds(NamedTuple):
-    """Where inputs are clipped, (d,) each, and whether any training row lies outside."""
+    """Where clipping starts and what range it has beyond, (d,) each; whether any row needs it."""
 
     low: Tensor
     high: Tensor
@@ -37,8 +38,8 @@ def clip_bounds(x: Tensor, weight: Tensor | None, rows: Tensor) -> Bounds:
         counts = weight.index_select(0, some).amax(1).cpu().double().numpy()
     q = np.quantile(sample, [0.05, 0.95], axis=0, weights=counts, method="inverted_cdf")
     span = np.where(q[1] > q[0], q[1] - q[0], np.inf)
-    low, high = q[0] - CLIP_REACH * span, q[1] + CLIP_REACH * span
-    bounds = [torch.from_numpy(b).to(x) for b in (low, high, span)]
+    low, high = q[0] - CLIP_START * span, q[1] + CLIP_START * span
+    bounds = [torch.from_numpy(b).to(x) for b in (low, high, CLIP_RANGE * span)]
     in_use = any(
         bool(((part < bounds[0]) | (part > bounds[1])).any())
         for part in (x.index_select(0, r) for r in rows.split(CHUNK))
@@ -49,7 +50,7 @@ def clip_bounds(x: Tensor, weight: Tensor | None, rows: Tensor) -> Bounds:
 class MultiTaskModule(nn.Module):
     """Inputs (K, b, d) to outputs (K, b, C).
 
-    An input outside ``[low, high]`` is bent towards a bound one range further out
+    An input outside ``[low, high]`` is bent towards a bound ``span`` further out
     (``high + span * tanh((x - high) / span)``): a wild value can neither derail training nor swamp
     the other columns of its row. Between the bounds nothing changes.
 

@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 
 from .adam import StackAdam
 from .batches import Rows, TrainBatches, TrainingData, ValidBatches
-from .step import EpochMean, evaluate, train_step
+from .step import EpochLosses, EpochMean, evaluate, train_step
 from .stopping import MemberStopping
 from .weighting import Weighting
 
@@ -114,6 +114,7 @@ class MultiTaskNet(NeuralNet):
             self.batches_ = [TrainBatches(data, rows, self.batch_size, self.generators)]
             self._stack = list(range(len(rows)))
             self._epoch_values: dict[str, np.ndarray] = {}
+            self._best: dict[str, float] = {}
             self._reseed()
             return self.batches_[0]
         self.batches_.append(ValidBatches(data, rows))
@@ -134,6 +135,8 @@ class MultiTaskNet(NeuralNet):
         except KeyboardInterrupt:
             self.stopped_early_ = self._in_callbacks
             self.interrupted_ = not self._in_callbacks
+            if self.interrupted_:
+                self.history.pop()  # the epoch that was not finished
             raise  # to skorch, which ends the training in good order
         finally:
             self.batches_ = []
@@ -157,12 +160,11 @@ class MultiTaskNet(NeuralNet):
             return
         self._set_training(training)
         if training:
-            losses, scores = self._train_epoch(iterator), None
+            self._record(prefix, self._train_epoch(iterator), None)
         else:
-            losses, scores = evaluate(self.module_, self.criterion_, iterator)
-        self._record(prefix, losses, scores)
+            self._record(prefix, *evaluate(self.module_, self.criterion_, iterator))
 
-    def _train_epoch(self, iterator: TrainBatches) -> Tensor:
+    def _train_epoch(self, iterator: TrainBatches) -> EpochLosses:
         active = self.active(len(self.history) - 1, len(self.task_names))
         tasks = None if all(active) else torch.tensor(active, device=self.device)
         per_batch = self._listens("on_batch_begin") or self._listens("on_batch_end")
@@ -195,18 +197,23 @@ class MultiTaskNet(NeuralNet):
         named = list(self.module_.named_parameters())
         self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
 
-    def _record(self, prefix: str, losses: Tensor, scores: Tensor | None) -> None:
+    def _record(self, prefix: str, epoch: EpochLosses, scores: Tensor | None) -> None:
+        losses = epoch.losses
         weights = self.weighting(losses).expand_as(losses)
-        total = torch.where(losses.isnan() & (prefix == "valid"), 0.0, losses * weights).sum(-1)
+        total = (losses * weights).where(epoch.labelled, 0.0).sum(-1)
         new = {"total": total.unsqueeze(-1), "loss": losses, "weight": weights}
         if scores is not None:
             new["score"] = scores
         for key, value in new.items():
             self._update(f"{prefix}_{key}", value)
         if prefix == "train":
-            self._raise_if_diverged(losses)
+            self._raise_if_diverged(epoch)
         record = self.history.record
-        record(f"{prefix}_loss", float(self._epoch_values[f"{prefix}_total"].mean()))
+        loss = float(self._epoch_values[f"{prefix}_total"].mean())
+        # stock callbacks (Checkpoint) look for what skorch records by default
+        record(f"{prefix}_loss_best", loss < self._best.get(prefix, math.inf))
+        self._best[prefix] = min(loss, self._best.get(prefix, math.inf))
+        record(f"{prefix}_loss", loss)
         for t, task in enumerate(self.task_names):
             record(f"{prefix}_loss_{task}", float(self._epoch_values[f"{prefix}_loss"][:, t].mean()))
             if prefix == "train":
@@ -221,12 +228,12 @@ class MultiTaskNet(NeuralNet):
         else:
             self._epoch_values[key][self._stack] = now
 
-    def _raise_if_diverged(self, losses: Tensor) -> None:
-        broken = ~torch.isfinite(losses).all(0)
+    def _raise_if_diverged(self, epoch: EpochLosses) -> None:
+        broken = ~torch.isfinite(epoch.losses) & epoch.labelled
         if broken.any():
-            task = self.task_names[int(broken.nonzero()[0])]
+            task = self.task_names[int(broken.any(0).nonzero()[0])]
             raise ValueError(
-                f"Task {task!r}: the training loss became {float(losses[:, broken][0, 0])} at epoch "
+                f"Task {task!r}: the training loss became {float(epoch.losses[broken][0])} at epoch "
                 f"{len(self.history)}. Standardise the inputs, lower learning_rate_init "
                 f"(now {self.lr}), or look for extreme values in the target."
             )

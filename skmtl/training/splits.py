@@ -12,8 +12,8 @@ def validation_split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split the rows anew for every member, alike in the labels of all tasks on both sides.
 
-    Every task keeps labels on both sides, and every class a row to train on, wherever there are
-    enough labels for it. The order of the tasks does not matter.
+    Every task with two labels keeps some on both sides; every class keeps a row to train on where
+    there are enough labels for that too. The order of the tasks does not matter.
 
     Parameters
     ----------
@@ -57,8 +57,10 @@ def _bound_rows(codes: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarr
             rows = labelled[column[labelled] == stratum]
             if not kept[rows].any() and not held[rows].all():
                 kept[rows[~held[rows]][0]] = True
-        if not held[labelled].any() and not kept[labelled].all():
-            held[labelled[~kept[labelled]][0]] = True
+        if len(labelled) > 1 and not held[labelled].any():
+            spare = labelled[~kept[labelled]]
+            row = spare[0] if len(spare) else labelled[-1]
+            held[row], kept[row] = True, False
     return kept, held
 
 

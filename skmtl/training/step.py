@@ -5,8 +5,8 @@ Shapes: K members, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,18 +46,25 @@ def train_step(
     return losses.detach(), total
 
 
+class EpochLosses(NamedTuple):
+    """Losses (K, T) over an epoch and whether there was any label behind them, (K, T)."""
+
+    losses: Tensor
+    labelled: Tensor
+
+
 @torch.no_grad()
 def evaluate(
-    module: nn.Module, loss: Any, batches: Any
-) -> tuple[Tensor, Tensor]:
+    module: nn.Module, loss: Any, batches: Iterable[Batch]
+) -> tuple[EpochLosses, Tensor]:
     """Losses and scores (K, T) over all rows of ``batches``; NaN for a task without a label."""
     parts = [(module(b.x), b.values, b.weight) for b in batches]
     outputs, values = (torch.cat([p[i] for p in parts], 1) for i in (0, 1))
     weight = None if parts[0][2] is None else torch.cat([p[2] for p in parts], 1)
     losses, total = loss(outputs, values, weight)
-    if total is not None:
-        losses = torch.where(total > 0, losses, torch.nan)
-    return losses, loss.score(outputs, values, weight)
+    labelled = torch.ones_like(losses, dtype=torch.bool) if total is None else total > 0
+    losses = losses.where(labelled, torch.nan)
+    return EpochLosses(losses, labelled), loss.score(outputs, values, weight)
 
 
 class EpochMean:
@@ -72,11 +79,11 @@ class EpochMean:
         self._losses.append(losses)
         self._totals.append(float(n_rows) if total is None else total)
 
-    def result(self) -> Tensor:
-        """Mean losses (K, T); NaN for a task that had no label."""
+    def result(self) -> EpochLosses:
+        """Mean losses; NaN for a task that had no label."""
         losses = torch.stack(self._losses)  # (steps, K, T)
         if isinstance(self._totals[0], float):
-            totals = losses.new_tensor(self._totals).view(-1, 1, 1)
+            totals = losses.new_tensor(self._totals).view(-1, 1, 1).expand_as(losses)
         else:
             totals = torch.stack([t for t in self._totals if isinstance(t, Tensor)])
-        return (losses * totals).sum(0) / totals.sum(0)
+        return EpochLosses((losses * totals).sum(0) / totals.sum(0), totals.sum(0) > 0)
