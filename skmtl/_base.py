@@ -7,6 +7,7 @@ Everything a method decides lives in the rooms around (`tasks`, `sharing`, `sche
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -99,7 +100,8 @@ class BaseMultiTask(BaseEstimator):
         ------
         ValueError, TypeError
             Before training, where a parameter or a column is not what it must be. After it
-            began, if the loss of a task stops being a number; nothing fitted is left then.
+            began, if the loss of a task stops being a number. The estimator then is what it was
+            before the call.
         """
         keep = self.warm_start and hasattr(self, "net_")
         return self._learn(X, y, sample_weight, first=not keep, classes=None, one_epoch=False)
@@ -107,7 +109,8 @@ class BaseMultiTask(BaseEstimator):
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train one epoch on these rows, going on from what is there.
 
-        The tasks, classes and units of the targets are those of the first call.
+        The first call settles the tasks, their classes and units, the network, its members and
+        precision, and callbacks; learning rate, penalty and loss weights may change between calls.
 
         Parameters
         ----------
@@ -129,17 +132,30 @@ class BaseMultiTask(BaseEstimator):
         return self._learn(X, y, sample_weight, first=first, classes=classes, one_epoch=True)
 
     def _learn(self, X, y, sample_weight, *, first, classes, one_epoch):
+        before = vars(self).copy()
+        try:
+            return self._learn_or_raise(
+                X, y, sample_weight, first=first, classes=classes, one_epoch=one_epoch
+            )
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch):
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
         dtype = _engine.precision(_n_rows(X), device) if first else self.module_.dtype
         X = validate_data(self, X, dtype=dtype, reset=first)
         columns, container = self._read_targets(X, y, first=first)
-        weight = targets.read_weight(sample_weight, len(X), len(columns))
+        weight = targets.read_weight(sample_weight, len(X), [c.name for c in columns])
         columns, label_weights = targets.weigh_columns(columns, weight)
+        known = targets.name_classes(classes, [c.name for c in columns])
         if first:
-            prepared = self._prepare_tasks(columns, label_weights, classes)
+            prepared = self._prepare_tasks(columns, label_weights, known)
         else:
-            prepared = self.tasks_
+            prepared, container = self.tasks_, self._container
+            self._check_tasks_are_the_same(columns, known)
         plan = self._plan(prepared, device)
         criterion = tasks.TaskLosses(list(prepared.values()))
         table = targets.encode(
@@ -153,10 +169,10 @@ class BaseMultiTask(BaseEstimator):
             table,
             criterion,
             plan,
-            previous=None if first else self.net_,
+            previous=None if first else copy.deepcopy(self.net_),  # ours stays if training fails
             one_epoch=one_epoch,
         )
-        self._keep(net, prepared, container, columns)
+        self._keep(net, prepared, container)
         return self
 
     def _read_targets(self, X: np.ndarray, y: Any, *, first: bool) -> tuple[list[Column], Container]:
@@ -180,11 +196,9 @@ class BaseMultiTask(BaseEstimator):
         self,
         columns: Sequence[Column],
         label_weights: Sequence[np.ndarray],
-        classes: Any,
+        known: dict[Any, Any],
     ) -> dict[Any, Task]:
         """Task of each column, in the table's order, with what it learns from the labels."""
-        names = [c.name for c in columns]
-        known = targets.name_classes(classes, names)
         prepared = {}
         for column, weight, spec in zip(
             columns, label_weights, targets.name_tasks(self.tasks, columns), strict=True
@@ -194,13 +208,35 @@ class BaseMultiTask(BaseEstimator):
                     f"Task {column.name!r} has no label with a weight above zero in {len(column.mask)} "
                     "rows. Leave the column out, or give it a label."
                 )
-            kind = self._infer_kind(column) if isinstance(spec, str) and spec == "infer" else spec
-            task = resolve(kind, tasks, Task, parameter=f"tasks[{column.name!r}]")
-            self._accept_kind(task, column)
-            prepared[column.name] = task.prepare(
-                column.labels, weight, name=column.name, classes=known.pop(column.name, None)
+            if isinstance(spec, str) and spec == "infer":
+                spec = self._infer_kind(column)
+            prepared[column.name] = self._resolve_task(spec, column).prepare(
+                column.labels, weight, name=column.name, classes=known.get(column.name)
             )
         return prepared
+
+    def _resolve_task(self, spec: Any, column: Column) -> Task:
+        task = resolve(spec, tasks, Task, parameter=f"tasks[{column.name!r}]")
+        self._accept_kind(task, column)
+        return task
+
+    def _check_tasks_are_the_same(self, columns: Sequence[Column], known: dict[Any, Any]) -> None:
+        """Raise if the parameter `tasks`, or classes said now, are not what was learned so far."""
+        for column, spec in zip(columns, targets.name_tasks(self.tasks, columns), strict=True):
+            task = self.tasks_[column.name]
+            asked = task if spec == "infer" else self._resolve_task(spec, column)
+            if repr(asked) != repr(task):
+                raise ValueError(
+                    f"Task {column.name!r} was learned as {task!r}, and now tasks asks for {asked!r}. "
+                    "Fit a clone to start anew."
+                )
+            if column.name in known:
+                now, then = np.unique(known[column.name]).tolist(), getattr(task, "classes_", [])
+                if now != list(then):
+                    raise ValueError(
+                        f"classes of task {column.name!r} must be those of the first call, "
+                        f"{list(then)}. Found {now}."
+                    )
 
     def _infer_kind(self, column: Column) -> str:
         return targets.infer_kind(column)
@@ -211,6 +247,8 @@ class BaseMultiTask(BaseEstimator):
     def _plan(self, prepared: dict[Any, Task], device: str) -> _engine.Plan:
         """Everything the parameters ask of the engine, resolved and checked."""
         names = list(prepared)
+        if len(set(map(str, names))) < len(names):
+            raise ValueError(f"y must have column names that differ in print. Found {names}.")
         return _engine.Plan(
             feature_names=getattr(self, "feature_names_in_", None),
             task_names=[str(name) for name in names],
@@ -238,7 +276,7 @@ class BaseMultiTask(BaseEstimator):
             verbose=int(self.verbose),
         )
 
-    def _keep(self, net, prepared, container, columns):
+    def _keep(self, net, prepared, container):
         self.net_ = net
         self.tasks_ = prepared
         self._container = container
@@ -290,11 +328,11 @@ class BaseMultiTask(BaseEstimator):
             array where an array of targets mixed labels and numbers.
         """
         self._check_fitted()
-        index = getattr(X, "index", None)
-        columns = [
-            task.decode(out) for task, out in zip(self.tasks_.values(), self._forward(X), strict=True)
-        ]
-        return targets.rebuild(self._container, columns, index)
+        tasks = self.tasks_.values()
+        columns = [task.decode(out) for task, out in zip(tasks, self._forward(X), strict=True)]
+        numbers = [task.kind == "regression" for task in tasks]
+        index = X.index if isinstance(X, pd.DataFrame) else None
+        return targets.rebuild(self._container, columns, numbers=numbers, index=index)
 
     def _forward(self, X: Any) -> list[np.ndarray]:
         """Each task's activated outputs, averaged over the members, in the table's order."""
@@ -333,7 +371,7 @@ class BaseMultiTask(BaseEstimator):
         self._check_fitted()
         outputs = self._forward(X)
         columns, _ = self._read_targets(outputs[0], y, first=False)
-        weight = targets.read_weight(sample_weight, len(outputs[0]), len(columns))
+        weight = targets.read_weight(sample_weight, len(outputs[0]), list(self.tasks_))
         columns, weights = targets.weigh_columns(columns, weight)
         rows = {}
         for column, w, out, (name, task) in zip(

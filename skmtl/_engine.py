@@ -102,12 +102,15 @@ def train(
     data = TrainingData(
         _to_device(X, plan.device),
         _to_device(table.values, plan.device),
-        None if table.weight is None else _to_device(table.weight, plan.device),
+        None if table.weight is None else _to_device(_scaled(table.weight, X.dtype), plan.device),
     )
+    _require_labels(table, labelled, plan, criterion, one_epoch=one_epoch)
     net = previous if one_epoch and previous is not None and previous.incremental else None
     n_members = _count_members(plan, len(labelled), previous)
     rows = Rows(labelled.expand(n_members, -1), None)
-    if net is None:
+    if net is not None:
+        module = net.module_
+    else:
         seeds = _parameters.draw_seeds(plan.random_state, n_members)
         generators = [Generator().manual_seed(seed) for seed in seeds]
         if not one_epoch and _validates(plan, len(labelled)):
@@ -117,9 +120,14 @@ def train(
             module = _build_module(data, labelled, criterion, plan, generators)
         else:
             module = previous.module_
-            _check_same(module, _architecture(X.shape[1], criterion, plan), plan, n_members)
-        decay = _decay(module.network, table, plan.alpha, len(labelled))
-        net = _build_net(module, criterion, plan, generators, decay, incremental=one_epoch)
+        net = _build_net(module, criterion, plan, generators, incremental=one_epoch)
+    _check_same(module, _architecture(X.shape[1], criterion, plan), plan, n_members)
+    net.ask(
+        lr=plan.learning_rate,
+        decay=_decay(module.network, table, plan.alpha, len(labelled)),
+        weighting=FixedWeights([plan.loss_weights[t] for t in criterion.order]),
+        active=plan.schedule.active,
+    )
     net.batch_size = _batch_size(plan, len(labelled))
     net.partial_fit((data, rows))
     _warn_of_the_end(net)
@@ -176,6 +184,27 @@ def _to_device(array: np.ndarray, device: str) -> Tensor:
         return torch.from_numpy(array).to(device)
 
 
+def _require_labels(
+    table: Targets, labelled: Tensor, plan: Plan, criterion: TaskLosses, *, one_epoch: bool
+) -> None:
+    """Raise where a task has nothing to learn from; partial_fit asks for one label of any task."""
+    counts = np.full(table.n_tasks, len(labelled))
+    if table.weight is not None:
+        counts = (table.weight > 0).sum(axis=0)
+    empty = [plan.task_names[t] for t, n in zip(criterion.order, counts, strict=True) if n == 0]
+    if empty and (not one_epoch or len(empty) == table.n_tasks):
+        raise ValueError(
+            f"Task {empty[0]!r} has no label with a weight above zero. Leave the column out, or give "
+            "it a label."
+        )
+
+
+def _scaled(weight: np.ndarray, dtype: Any) -> np.ndarray:
+    """Weights over their task's largest, which a mean does not notice and float32 can hold."""
+    peak = weight.max(axis=0)
+    return (weight / np.where(peak > 0, peak, 1)).astype(dtype)
+
+
 def _count_members(plan: Plan, n_rows: int, previous: MultiTaskNet | None) -> int:
     if plan.n_members != "auto":
         return int(plan.n_members)
@@ -196,8 +225,8 @@ def _validates(plan: Plan, n_rows: int) -> bool:
         return n_rows >= FEW
     if plan.early_stopping and n_rows < 2:
         raise ValueError(
-            f"Parameter early_stopping=True needs two labelled rows, one to validate on. Found "
-            f"{n_rows}. Use early_stopping='auto' or False."
+            "Parameter early_stopping=True needs two labelled rows that differ, one to validate on. "
+            f"Found {n_rows}. Use early_stopping='auto' or False."
         )
     return bool(plan.early_stopping)
 
@@ -289,7 +318,8 @@ def _decay(
     else:
         weight = table.weight.astype(float)
         per_task, shared = weight.sum(axis=0), weight.max(axis=1).sum()
-    factors = torch.from_numpy(alpha / np.append(per_task, shared))  # SHARED is the last
+    served = np.append(per_task, shared)  # SHARED is the last
+    factors = torch.from_numpy(np.divide(alpha, served, out=0 * served, where=served > 0))
     decay: dict[str, float | Tensor] = {}
     for name, owner in network.owners().items():
         factor = factors[owner] if not name.endswith("bias") else torch.zeros(())
@@ -302,7 +332,6 @@ def _build_net(
     criterion: TaskLosses,
     plan: Plan,
     generators: Sequence[Generator],
-    decay: dict[str, float | Tensor],
     *,
     incremental: bool,
 ) -> MultiTaskNet:
@@ -315,14 +344,10 @@ def _build_net(
         module,
         criterion,
         task_names=[plan.task_names[t] for t in criterion.order],
-        weighting=FixedWeights([plan.loss_weights[t] for t in criterion.order]),
-        active=plan.schedule.active,
-        decay=decay,
         generators=generators,
         incremental=incremental,
         callbacks=callbacks,
         max_epochs=1 if incremental else plan.max_iter,
-        lr=plan.learning_rate,
         device=plan.device,
         verbose=0,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -22,6 +23,7 @@ def check_number(
     *,
     low: float,
     high: float = math.inf,
+    or_auto: bool = False,
     open_low: bool = False,
     open_high: bool = False,
 ) -> None:
@@ -29,6 +31,10 @@ def check_number(
     what = "an int" if kind is Integral else "a float"
     left, right = "(" if open_low else "[", ")" if open_high or high == math.inf else "]"
     accepted = f"{what} in the range {left}{low:g}, {high:g}{right}"
+    if or_auto:
+        if isinstance(value, str) and value == "auto":
+            return
+        accepted = f"'auto' or {accepted}"
     if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
         raise TypeError(
             f"Parameter {name} must be {accepted}. Found {value!r} of type "
@@ -36,25 +42,25 @@ def check_number(
         )
     below = value <= low if open_low else value < low
     above = value >= high if open_high else value > high
-    if below or above or not math.isfinite(value):
+    if below or above or value != value or abs(value) > sys.float_info.max:
         raise ValueError(f"Parameter {name} must be {accepted}. Found {value!r}.")
 
 
 def check_choice(value: Any, name: str, choices: Iterable[Any]) -> None:
     """Raise unless ``value`` is one of ``choices``."""
     choices = list(choices)
-    if not any(value is c or (type(value) is type(c) and value == c) for c in choices):
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not any(plain is c or (type(plain) is type(c) and plain == c) for c in choices):
         raise ValueError(f"Parameter {name} must be one of {choices}. Found {value!r}.")
 
 
 def check_sizes(value: Any, name: str) -> tuple[int, ...]:
     """Layer sizes as a tuple; a single int is one layer."""
     sizes = [value] if isinstance(value, Integral) else value
-    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+    if not isinstance(sizes, list | tuple | np.ndarray) or np.ndim(sizes) != 1:
         raise TypeError(f"Parameter {name} must be a tuple of ints. Found {value!r}.")
-    sizes = tuple(sizes)
-    for size in sizes:
-        check_number(size, name, Integral, low=1)
+    for i, size in enumerate(sizes):
+        check_number(size, f"{name}[{i}]", Integral, low=1)
     return tuple(int(size) for size in sizes)
 
 
@@ -71,10 +77,8 @@ def check_numbers(estimator: Any) -> None:
     check_number(
         e.validation_fraction, "validation_fraction", low=0, high=1, open_low=True, open_high=True
     )
-    if e.batch_size != "auto":
-        check_number(e.batch_size, "batch_size", Integral, low=1)
-    if e.n_members != "auto":
-        check_number(e.n_members, "n_members", Integral, low=1)
+    check_number(e.batch_size, "batch_size", Integral, low=1, or_auto=True)
+    check_number(e.n_members, "n_members", Integral, low=1, or_auto=True)
     check_choice(e.early_stopping, "early_stopping", ["auto", True, False])
     check_choice(e.warm_start, "warm_start", [True, False])
     if isinstance(e.verbose, bool):
@@ -86,23 +90,29 @@ def check_device(device: Any) -> str:
     """Name of a torch device that is there; "auto" is CUDA where there is one."""
     if isinstance(device, str) and device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    there = ["auto", "cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    there = ["auto", "cpu"]
+    if torch.cuda.is_available():
+        there += ["cuda"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         there.append("mps")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError):
+    if not isinstance(device, str | torch.device) or str(device) not in there:
         raise ValueError(
             f"Parameter device must be a device of this machine: {there}. Found {device!r}."
-        ) from None
+        )
     return str(device)
 
 
 def check_callbacks(callbacks: Any) -> list[Any]:
     """Copies of skorch callbacks, or of ``(name, callback)`` pairs: fit leaves parameters alone."""
     checked = []
-    for entry in [] if callbacks is None else callbacks:
-        callback = entry[1] if isinstance(entry, tuple) and len(entry) == 2 else entry
+    if callbacks is not None and not isinstance(callbacks, list | tuple):
+        raise TypeError(
+            "Parameter callbacks must be a list of skorch callbacks or (name, callback) pairs. "
+            f"Found {callbacks!r}."
+        )
+    for entry in callbacks or []:
+        named = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+        callback = entry[1] if named else entry
         is_class = isinstance(callback, type) and issubclass(callback, Callback)
         if not (isinstance(callback, Callback) or is_class):
             raise TypeError(
@@ -110,7 +120,7 @@ def check_callbacks(callbacks: Any) -> list[Any]:
                 f"pairs. Found {entry!r}."
             )
         fresh = callback() if is_class else copy.deepcopy(callback)
-        checked.append((entry[0], fresh) if isinstance(entry, tuple) else fresh)
+        checked.append((entry[0], fresh) if named else fresh)
     return checked
 
 
@@ -118,6 +128,8 @@ def check_loss_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
     """Weight of each task in the order of ``names``; tasks a dict leaves out weigh one."""
     if loss_weights is None:
         return [1.0] * len(names)
+    if hasattr(loss_weights, "to_dict"):  # a Series, by its index
+        loss_weights = loss_weights.to_dict()
     accepted = "None, a dict from task to weight, or an array of a weight per task"
     if isinstance(loss_weights, str):
         raise ValueError(
@@ -133,7 +145,7 @@ def check_loss_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
             )
         given = [loss_weights.get(name, 1.0) for name in names]
     elif isinstance(loss_weights, Sequence) or hasattr(loss_weights, "__array__"):
-        given = np.asarray(loss_weights).tolist()
+        given = loss_weights.tolist() if hasattr(loss_weights, "tolist") else list(loss_weights)
         if not isinstance(given, list) or len(given) != len(names):
             raise ValueError(
                 f"Parameter loss_weights must have one weight a task: {len(names)} for "

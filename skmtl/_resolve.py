@@ -18,7 +18,7 @@ def known_names(family: ModuleType, base: type) -> dict[str, type]:
     classes = [getattr(family, name) for name in family.__all__]
     members = [c for c in classes if isinstance(c, type) and issubclass(c, base) and c is not base]
     short = (_snake(c.__name__.removesuffix(base.__name__)) for c in members)
-    return {getattr(c, "name", name): c for c, name in zip(members, short, strict=True)}
+    return {vars(c).get("name", name): c for c, name in zip(members, short, strict=True)}
 
 
 def resolve(value: Any, family: ModuleType, base: type, *, parameter: str) -> Any:

@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 from sklearn.base import BaseEstimator
 
 __all__ = ["Joint", "Schedule"]
 
 
-class Schedule(BaseEstimator):
+class Schedule(BaseEstimator, ABC):
     """Which tasks train at which epoch. Immutable configuration."""
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """The target table, between what a user has and what the engine trains on.
 
 `read_columns` takes any container apart into named columns with a mask of what is labelled;
-`resolve_tasks` says what kind of task each is; `encode` makes two float arrays of them all; `rebuild`
+`name_tasks` and `infer_kind` say what kind of task each is; `encode` makes two float arrays of them all; `rebuild`
 puts predicted columns into the container that came in. Shapes: n rows, T tasks, V encoded columns.
 """
 
@@ -10,12 +10,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skmtl.tasks import ClassificationTask, RegressionTask, Task
+from skmtl.tasks import Task
 
 MAX_CLASSES = 20  # integers with more distinct values than this are taken for numbers
 SURE_CLASSES = 10  # up to here "classes" is no guess worth a word
@@ -34,11 +35,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Container:
-    """What the target came in: ``kind`` is "vector", "array" or "frame"."""
+    """What the target came in: ``kind`` is "vector", "array" or "frame" (with its columns)."""
 
     kind: str
     names: list[Any]
     dtypes: list[Any]
+    columns: pd.Index | None = None
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,18 @@ def read_columns(Y: Any) -> tuple[list[Column], Container]:
 
 def _read_frame(Y: pd.DataFrame) -> tuple[list[Column], Container]:
     names = list(Y.columns)
+    if isinstance(Y.columns, pd.MultiIndex):
+        raise ValueError(
+            f"y must have plain column names, one a task. Found a MultiIndex: {names[:3]}. Join its "
+            "levels, e.g. y.columns = y.columns.map('_'.join)."
+        )
     if not names:
         raise ValueError("y must have at least one column. Found none.")
     if not Y.columns.is_unique:
         twice = list(Y.columns[Y.columns.duplicated()].unique())
         raise ValueError(f"y must have distinct column names. Found {twice} more than once.")
     columns = [_from_series(Y.iloc[:, t], name) for t, name in enumerate(names)]
-    return columns, Container("frame", names, list(Y.dtypes))
+    return columns, Container("frame", names, list(Y.dtypes), Y.columns)
 
 
 def _as_array(Y: Any) -> np.ndarray:
@@ -113,10 +120,21 @@ def _from_array(column: np.ndarray, name: Any) -> Column:
 
 
 def _checked(name: Any, labels: np.ndarray, mask: np.ndarray, dtype: Any) -> Column:
+    if np.iscomplexobj(labels):
+        raise ValueError(
+            f"Complex data not supported: task {name!r} must hold real numbers or labels."
+        )
     if labels.dtype == object:
         labels = pd.Series(labels, dtype=object).infer_objects().to_numpy()
-        if labels.dtype.kind not in "biufO":
-            labels = labels.astype(object)
+    if labels.dtype.kind == "O":
+        strange = [v for v in labels if not isinstance(v, str | Real | np.bool_)]
+    else:
+        strange = [] if labels.dtype.kind in "biufUT" else labels[:1].tolist()
+    if strange:
+        raise ValueError(
+            f"Task {name!r} must hold numbers, strings or booleans. Found {strange[0]!r} of type "
+            f"{type(strange[0]).__name__}: convert the column."
+        )
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         where = int(np.flatnonzero(mask)[~np.isfinite(labels)][0])
         raise ValueError(
@@ -179,16 +197,25 @@ def name_classes(classes: Any, names: Sequence[Any]) -> dict[Any, Any]:
     """What `partial_fit` was told of classes, by task; an array is meant for the only task."""
     if classes is None:
         return {}
+    if isinstance(classes, list | tuple) and len(classes) == len(names) > 1:
+        classes = dict(zip(names, classes, strict=True))  # the form of `classes_`
     if not isinstance(classes, Mapping):
         if len(names) > 1:
             raise TypeError(
                 f"classes must be a dict from task to its class labels; the tasks are {names}. "
                 f"Found {classes!r}."
             )
-        return {names[0]: classes}
+        classes = {names[0]: classes}
     unknown = [name for name in classes if name not in names]
     if unknown:
         raise ValueError(f"classes names {unknown}, which y has not. y's columns are {names}.")
+    for name, labels in classes.items():
+        listed = isinstance(labels, list | tuple | np.ndarray | pd.Series | pd.Index)
+        if not listed or not len(labels) or pd.isna(np.asarray(labels, dtype=object)).any():
+            raise ValueError(
+                f"classes of task {name!r} must be a list of class labels, none missing. Found "
+                f"{labels!r}."
+            )
     return dict(classes)
 
 
@@ -211,14 +238,30 @@ def align(
     return [by_name[name] for name in names]
 
 
-def read_weight(sample_weight: Any, n_rows: int, n_tasks: int) -> np.ndarray | None:
-    """Check sample weights of shape (n,) or (n, T); return (n, T) or None."""
+def read_weight(sample_weight: Any, n_rows: int, names: list[Any]) -> np.ndarray | None:
+    """Check sample weights of shape (n,) or (n, T); return (n, T) or None.
+
+    The columns of a DataFrame are matched with the tasks by name.
+    """
     if sample_weight is None:
         return None
-    try:
-        weight = np.asarray(sample_weight, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError("sample_weight must hold numbers.") from None
+    n_tasks = len(names)
+    if isinstance(sample_weight, pd.DataFrame):
+        if set(sample_weight.columns) != set(names):
+            raise ValueError(
+                f"sample_weight as a DataFrame must have a column for each of the tasks {names}. "
+                f"Found {list(sample_weight.columns)}."
+            )
+        sample_weight = sample_weight[names]
+    weight = np.asarray(sample_weight)
+    if weight.dtype.kind not in "biuf":
+        try:
+            weight = weight.astype(float) if weight.dtype == object else None
+        except (TypeError, ValueError):
+            weight = None
+        if weight is None:
+            raise ValueError(f"sample_weight must hold numbers. Found {sample_weight!r}.")
+    weight = weight.astype(float)
     if weight.ndim == 0:
         weight = np.full(n_rows, float(weight))
     if weight.shape not in ((n_rows,), (n_rows, n_tasks)):
@@ -255,7 +298,7 @@ def encode(
     """Encode labelled rows with prepared tasks; missing ones are zero in values and weight."""
     n = len(columns[0].mask)
     values = np.zeros((n, sum(task.n_values for task in tasks)), dtype)
-    weight = np.zeros((n, len(tasks)), dtype)
+    weight = np.zeros((n, len(tasks)))
     at = 0
     for t, (column, task) in enumerate(zip(columns, tasks, strict=True)):
         encoded = task.encode(column.labels, name=column.name)
@@ -277,20 +320,22 @@ def stratify(targets: Targets, tasks: Sequence[Task]) -> np.ndarray:
     return strata
 
 
-def rebuild(container: Container, columns: Sequence[np.ndarray], index: Any) -> Any:
-    """Put predicted columns into the container that the target came in."""
+def rebuild(
+    container: Container, columns: Sequence[np.ndarray], *, numbers: Sequence[bool], index: Any
+) -> Any:
+    """Put predicted columns into the container that the target came in.
+
+    ``numbers`` says of each column whether it is a regression, whose dtype is a float's whatever
+    that of the targets was.
+    """
     if container.kind == "vector":
         return columns[0]
     if container.kind == "frame":
-        return pd.DataFrame(
-            {
-                name: _with_dtype(values, dtype, index)
-                for name, values, dtype in zip(
-                    container.names, columns, container.dtypes, strict=True
-                )
-            },
-            index=index,
-        )
+        series = [
+            pd.Series(values, index=index).astype(_dtype_out(dtype, number))
+            for values, dtype, number in zip(columns, container.dtypes, numbers, strict=True)
+        ]
+        return pd.concat(series, axis=1).set_axis(container.columns, axis=1)
     kinds = {c.dtype.kind for c in columns}
     if any(kinds <= set(alike) for alike in ("f", "iu", "b", "U")):
         return np.column_stack(columns)
@@ -300,19 +345,15 @@ def rebuild(container: Container, columns: Sequence[np.ndarray], index: Any) -> 
     return out
 
 
-def _with_dtype(values: np.ndarray, dtype: Any, index: Any) -> pd.Series:
-    series = pd.Series(values, index=index)
-    if values.dtype.kind == "f" and not pd.api.types.is_float_dtype(dtype):
-        if not isinstance(dtype, pd.CategoricalDtype):
-            return series  # a regression on whole numbers predicts fractions
-    return series.astype(dtype)
+def _dtype_out(dtype: Any, number: bool) -> Any:
+    if not number or pd.api.types.is_float_dtype(dtype):
+        return dtype
+    return "Float64" if isinstance(dtype, pd.Int64Dtype) else float
 
 
 __all__ = [
-    "ClassificationTask",
     "Column",
     "Container",
-    "RegressionTask",
     "Targets",
     "align",
     "encode",

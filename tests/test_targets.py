@@ -139,7 +139,7 @@ def test_encode_then_decode_is_the_identity_on_labels(labels):
     task = ClassificationTask().prepare(column.labels, np.ones(len(column.labels)), name="y")
     codes = task.encode(column.labels, name="y")[:, 0].astype(int)
     back = task.decode(np.eye(len(task.classes_))[codes])
-    rebuilt = rebuild(container, [back], None)
+    rebuilt = rebuild(container, [back], numbers=[False], index=None)
     assert rebuilt["y"].tolist() == [v for v in labels if v is not None]
 
 

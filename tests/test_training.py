@@ -19,6 +19,7 @@ from skorch.callbacks import (
 
 from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.sharing import HardSharing, NoSharing
+from skmtl.tasks import RegressionTask
 
 QUICK = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": (8,), "random_state": 0}
 
@@ -155,6 +156,13 @@ def test_random_state_takes_what_sklearn_takes():
     MultiTaskRegressor(**{**QUICK, "random_state": np.random.default_rng(0)}).fit(X, Y)
 
 
+def test_a_start_that_is_never_bettered_is_kept():
+    X, Y = noisy()
+    est = MultiTaskRegressor(**{**QUICK, "max_iter": 50}, learning_rate_init=1e6).fit(X, Y)
+    assert est.net_.stopping.best_epochs_ == [0, 0]
+    assert np.abs(est.predict(X) - Y.mean(0)).max() < 1e-9
+
+
 # Going on
 
 
@@ -183,11 +191,23 @@ def test_partial_fit_knows_classes_that_come_later(mixed):
 def test_partial_fit_takes_chunks_without_labels_of_a_task(mixed):
     X, Y = mixed
     est = MultiTaskClassifierRegressor(**QUICK).partial_fit(X, Y)
-    heads = est.module_.network.heads.last.weight.detach().clone()
-    columns = est.net_.criterion_.order.index(2)
-    est.partial_fit(X, Y.assign(colour=None, sick=pd.NA, cost=Y["cost"]))
-    moved = (est.module_.network.heads.last.weight != heads).any(1).any(0)
-    assert moved.sum() == 1, columns
+    est.partial_fit(X, Y.assign(colour=None, sick=pd.NA))
+    assert est.history_[["train_loss_colour", "train_loss_sick"]].isna().all(axis=1).tolist() == [
+        False,
+        True,
+    ]
+    assert np.isfinite(est.history_[["train_loss", "train_loss_cost"]]).all(axis=None)
+    with pytest.raises(ValueError, match="no label with a weight above zero"):
+        est.partial_fit(X, Y.assign(colour=None, sick=pd.NA, cost=np.nan))
+
+
+def test_partial_fit_takes_a_new_learning_rate_penalty_and_weights():
+    X, Y = noisy()
+    est = MultiTaskRegressor(**QUICK).partial_fit(X, Y)
+    before = est.predict(X)
+    est.set_params(learning_rate_init=1e-12, loss_weights=[1.0, 0.5]).partial_fit(X, Y)
+    assert_allclose(est.predict(X), before, atol=1e-6)
+    assert est.history_["weight_y1"].tolist() == [1.0, 0.5]
 
 
 def test_partial_fit_after_fit_starts_from_the_fitted_weights():
@@ -361,19 +381,42 @@ def test_a_loss_that_is_no_number_stops_with_the_tasks_name_and_leaves_no_model(
     assert not hasattr(est, "net_")
 
 
-def test_a_failed_refit_leaves_the_fit_before_it():
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_failed_refit_leaves_the_fit_before_it(warm_start):
     X, Y = noisy()
-    est = MultiTaskRegressor(**QUICK).fit(X, Y)
+    est = MultiTaskRegressor(**QUICK, warm_start=warm_start).fit(X, Y)
     before = est.predict(X)
     with pytest.raises(ValueError, match="learning_rate_init"):
         est.set_params(learning_rate_init=1e200, max_iter=50).fit(X, Y)
     assert_array_equal(est.predict(X), before)
+    with pytest.raises(ValueError, match="as many rows"):
+        est.fit(X[:, :2] if not warm_start else X, Y[:7])
+    assert_array_equal(est.predict(X), before)
+
+
+def test_warm_start_matches_columns_by_name_and_refuses_other_tasks(mixed):
+    X, Y = mixed
+    est = MultiTaskClassifierRegressor(**QUICK, warm_start=True).fit(X, Y)
+    predicted = est.fit(X, Y[["cost", "sick", "colour"]]).predict(X)
+    assert list(predicted.columns) == list(Y.columns)
+    assert predicted["cost"].between(50, 150).all()
+    for change, message in [
+        ({"tasks": {"cost": RegressionTask("huber")}}, "'cost' was learned as RegressionTask()"),
+        ({"hidden_layer_sizes": (9,)}, r"hidden_layer_sizes \(was \(8,\), now \(9,\)\)"),
+        ({"n_members": 3}, r"n_members \(was 2, now 3\)"),
+        ({"sharing": "none"}, "sharing"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            est.set_params(**change).fit(X, Y)
+        est.set_params(tasks="infer", hidden_layer_sizes=(8,), n_members=2, sharing="hard")
+    with pytest.raises(ValueError, match="columns seen in fit"):
+        est.fit(X, Y.rename(columns={"cost": "price"}))
 
 
 def test_inputs_between_the_bounds_are_not_clipped():
     X, Y = noisy()
     module = MultiTaskRegressor(**QUICK).fit(X, Y).module_
-    x = torch.from_numpy(X.astype(module.dtype))
+    x = torch.from_numpy(0.5 * X.astype(module.dtype))
     assert module.clip(x) is x
     far = torch.full((1, 4), 1e9, dtype=x.dtype)
     assert (module.clip(far) <= module.high + module.span).all()

@@ -5,7 +5,7 @@ Shapes: K members, b rows, d features, C outputs of all tasks together, T tasks.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Architecture:
     dropout: float
 
 
-class Sharing(BaseEstimator):
+class Sharing(BaseEstimator, ABC):
     """How tasks share parameters. Immutable configuration; `build` makes the network."""
 
     @abstractmethod
@@ -38,7 +38,7 @@ class Sharing(BaseEstimator):
         """Return a network of ``len(generators)`` members, member k drawn from generator k."""
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """K independent networks as one: every parameter's first dimension is the member."""
 
     @abstractmethod

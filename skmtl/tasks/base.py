@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Task(BaseEstimator):
+class Task(BaseEstimator, ABC):
     """One column of the target table: how it is encoded, learned, decoded and judged.
 
     A subclass is configuration until `prepare` has seen the labels; what `prepare` learns ends in
@@ -61,7 +61,10 @@ class Task(BaseEstimator):
     @property
     @abstractmethod
     def key(self) -> Hashable:
-        """Prepared tasks with equal keys are evaluated by one call, side by side."""
+        """Prepared tasks with equal keys are evaluated by one call, side by side.
+
+        So it holds all that `sample_loss`, `score` and `activate` depend on, the class included.
+        """
 
     @abstractmethod
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:

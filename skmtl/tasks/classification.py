@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class ClassificationTask(Task):
             ) from None
         if len(self.classes_) == 1:
             warnings.warn(
-                f"Task {name!r} has one class only, {self.classes_[0]!r}: it will be predicted always.",
+                f"Task {name!r} has one class only, {self.classes_.tolist()[0]!r}: it will be predicted always.",
                 UserWarning,
                 stacklevel=6,
             )
@@ -86,7 +87,13 @@ class ClassificationTask(Task):
                     f"Task {name!r}: class_weight names classes {sorted(unknown, key=str)} that "
                     f"are not among the labels {self.classes_.tolist()}."
                 )
-            return np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()])
+            weights = [self.class_weight.get(c, 1.0) for c in self.classes_.tolist()]
+            if not all(isinstance(w, Real) and 0 <= w < np.inf for w in weights) or not any(weights):
+                raise ValueError(
+                    f"Task {name!r}: class_weight must give finite weights >= 0, one of them above "
+                    f"0. Found {self.class_weight!r}."
+                )
+            return np.array(weights, dtype=float)
         if self.class_weight != "balanced":
             raise ValueError(
                 f"Task {name!r}: class_weight must be a dict, 'balanced' or None. "
@@ -128,7 +135,7 @@ class ClassificationTask(Task):
 
     @property
     def key(self) -> Hashable:
-        return ("classification", len(self.classes_))
+        return (type(self), len(self.classes_))
 
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
         if len(self.classes_) == 1:
@@ -163,4 +170,5 @@ class ClassificationTask(Task):
         return activated / activated.sum(1, keepdims=True)
 
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
-        return float(accuracy_score(y_true, y_pred, sample_weight=sample_weight))
+        codes = (np.searchsorted(self.classes_, labels) for labels in (y_true, y_pred))
+        return float(accuracy_score(*codes, sample_weight=sample_weight))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -58,17 +59,19 @@ class RegressionTask(Task):
     def prepare(self, labels, weight, *, name, classes=None):
         if classes is not None:
             raise ValueError(f"Task {name!r} is a regression and has no classes. Found {classes!r}.")
-        if self.loss not in LOSSES:
+        if not isinstance(self.loss, str) or self.loss not in LOSSES:
             raise ValueError(
                 f"Task {name!r}: RegressionTask's loss must be one of {list(LOSSES)}. "
                 f"Found {self.loss!r}."
             )
         labels = _numbers(labels, name)
-        self.center_ = float(np.average(labels, weights=weight))
-        self.scale_ = float(np.sqrt(np.average((labels - self.center_) ** 2, weights=weight)))
+        peak = float(np.abs(labels).max()) or 1.0  # squares of labels / peak cannot overflow
+        center = np.average(labels / peak, weights=weight)
+        scale = np.sqrt(np.average((labels / peak - center) ** 2, weights=weight))
         # a constant column has no unit to learn from; rounding may leave it a hair above zero
-        if self.scale_ <= 10 * np.finfo(float).eps * abs(self.center_) or self.scale_ == 0:
-            self.scale_ = 1.0
+        constant = scale <= 10 * np.finfo(float).eps * abs(center)
+        self.center_ = float(center * peak)
+        self.scale_ = 1.0 if constant else float(scale * peak)
         return self
 
     def encode(self, labels, *, name):
@@ -80,7 +83,7 @@ class RegressionTask(Task):
 
     @property
     def key(self) -> Hashable:
-        return ("regression", self.loss)
+        return (type(self), self.loss)
 
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
         return LOSSES[self.loss](outputs, values)
@@ -103,22 +106,14 @@ class RegressionTask(Task):
         return float(r2_score(y_true, y_pred, sample_weight=sample_weight))
 
 
-def _numbers(labels: np.ndarray, name: str) -> np.ndarray:
-    """Labels as finite floats, or an error that names the task and the first bad row."""
-    try:
-        numbers = np.asarray(labels).astype(float)
-    except (TypeError, ValueError):
-        bad = next(v for v in labels if not _is_number(v))
+def _numbers(labels: np.ndarray, name: Any) -> np.ndarray:
+    """Labels as floats, or an error that names the task and what it found."""
+    if labels.dtype.kind in "biuf":
+        return labels.astype(float)
+    strange = [v for v in labels if isinstance(v, str | bytes) or not isinstance(v, Real)]
+    if strange:
         raise ValueError(
-            f"Task {name!r}: a regression column holds numbers. Found {bad!r}. "
-            f"Convert the column or use tasks={{{name!r}: 'classification'}}."
-        ) from None
-    return numbers
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
+            f"Task {name!r}: a regression column holds numbers. Found {strange[0]!r}. Convert the "
+            f"column, or take it for classes: tasks={{{name!r}: 'classification'}}."
+        )
+    return labels.astype(float)

@@ -34,6 +34,12 @@ class StackAdam(torch.optim.Adam):
         lr: float,
     ):
         super().__init__(list(parameters.values()), lr=lr, fused=True)
+        self.set_decay(parameters, decay)
+
+    def set_decay(
+        self, parameters: Mapping[str, nn.Parameter], decay: Mapping[str, float | Tensor]
+    ) -> None:
+        """Decay the parameters by these factors from now on."""
         self._even: dict[float, list[nn.Parameter]] = {}
         self._uneven: list[tuple[nn.Parameter, Tensor]] = []
         for name, p in parameters.items():
@@ -42,11 +48,6 @@ class StackAdam(torch.optim.Adam):
                 self._uneven.append((p, factor.to(p)))
             elif factor:
                 self._even.setdefault(factor, []).append(p)
-            self.state[p] = {
-                "step": torch.zeros((), dtype=torch.float32, device=p.device),
-                "exp_avg": torch.zeros_like(p),
-                "exp_avg_sq": torch.zeros_like(p),
-            }
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_even": self._even, "_uneven": self._uneven}
@@ -62,7 +63,7 @@ class StackAdam(torch.optim.Adam):
                 p.grad.addcmul_(p, factors)
         [group] = self.param_groups
         moving = [p for p in group["params"] if p.grad is not None]
-        states = [self.state[p] for p in moving]
+        states = [self.state[p] or self._start(p) for p in moving]
         beta1, beta2 = group["betas"]
         adam(
             moving,
@@ -98,13 +99,19 @@ class StackAdam(torch.optim.Adam):
         for p in self.param_groups[0]["params"]:
             index = members.to(p.device)
             state = self.state[p]
-            for key in ("exp_avg", "exp_avg_sq"):
+            for key in ("exp_avg", "exp_avg_sq") if state else ():
                 state[key] = state[key][index]
             p.grad = None
             p.data = p.detach()[index]
 
     def forget(self) -> None:
         """Start anew, as if no step had been made; parameters may have changed their shape."""
-        for p, state in self.state.items():
-            state["step"].zero_()
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
+        self.state.clear()
+
+    def _start(self, p: nn.Parameter) -> dict[str, Tensor]:
+        self.state[p] = {
+            "step": torch.zeros((), dtype=torch.float32, device=p.device),
+            "exp_avg": torch.zeros_like(p),
+            "exp_avg_sq": torch.zeros_like(p),
+        }
+        return self.state[p]

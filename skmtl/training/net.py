@@ -7,7 +7,7 @@ A `NeuralNet` with its data path and its epoch replaced; only here, in `stopping
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,11 +53,6 @@ class MultiTaskNet(NeuralNet):
         Called as ``(outputs, values, weight) -> (losses (K, T), label weight)``; has ``score``.
     task_names : list of str
         In the engine's order.
-    weighting : Weighting
-    active : callable
-        ``(epoch, n_tasks) -> list of bool``: the schedule's tasks at an epoch.
-    decay : dict
-        L2 gradient factor by parameter name: a float, or a tensor that broadcasts to it.
     generators : list of torch.Generator
         One a member; all its randomness comes from it.
     incremental : bool
@@ -72,20 +67,42 @@ class MultiTaskNet(NeuralNet):
         criterion: nn.Module,
         *,
         task_names: Sequence[str],
-        weighting: Weighting,
-        active: Any,
-        decay: dict[str, float | Tensor],
         generators: Sequence[Generator],
         incremental: bool = False,
         **kwargs: Any,
     ):
         super().__init__(module, criterion=criterion, optimizer=StackAdam, **kwargs)
         self.task_names = list(task_names)
-        self.weighting = weighting
-        self.active = active
-        self.decay = decay
         self.generators = list(generators)
         self.incremental = incremental
+
+    def ask(
+        self,
+        *,
+        lr: float,
+        decay: dict[str, float | Tensor],
+        weighting: Weighting,
+        active: Callable[[int, int], list[bool]],
+    ) -> None:
+        """Say how to train from now on.
+
+        Parameters
+        ----------
+        lr : float
+            Step size.
+        decay : dict
+            L2 gradient factor by parameter name: a float, or a tensor that broadcasts to it.
+        weighting : Weighting
+            Weights on the losses.
+        active : callable
+            ``(epoch, n_tasks) -> list of bool``: the schedule's tasks at an epoch.
+        """
+        self.lr, self.decay, self.weighting, self.active = lr, decay, weighting, active
+        if self.initialized_:
+            self.optimizer_.set_decay(dict(self.module_.network.named_parameters()), decay)
+            self.optimizer_.param_groups[0]["lr"] = lr
+        else:
+            self.initialize()
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         """None of skorch's: they time, score and print per batch."""
@@ -129,14 +146,14 @@ class MultiTaskNet(NeuralNet):
     def fit_loop(self, X: Any, y: None = None, epochs: int | None = None, **fit_params: Any):
         """Run the epochs, then let go of the data: a fitted net holds no table."""
         self._in_callbacks = self.interrupted_ = self.stopped_early_ = False
+        self._complete = len(self.history)
         try:
             with torch_threads(1 if self._steps_are_small() else torch.get_num_threads()):
                 return super().fit_loop(X, y, epochs, **fit_params)
         except KeyboardInterrupt:
             self.stopped_early_ = self._in_callbacks
             self.interrupted_ = not self._in_callbacks
-            if self.interrupted_:
-                self.history.pop()  # the epoch that was not finished
+            del self.history[self._complete :]  # an epoch that was not finished
             raise  # to skorch, which ends the training in good order
         finally:
             self.batches_ = []
@@ -149,6 +166,8 @@ class MultiTaskNet(NeuralNet):
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Tell the callbacks; a KeyboardInterrupt of theirs is a wish to stop, not Ctrl-C."""
         self._in_callbacks = True
+        if method_name == "on_epoch_end":
+            self._complete = len(self.history)
         super().notify(method_name, **cb_kwargs)
         self._in_callbacks = False
 
@@ -239,9 +258,21 @@ class MultiTaskNet(NeuralNet):
             )
 
     @property
-    def validates(self) -> bool:
-        """Whether the epochs so far had validation rows."""
-        return "valid_total" in self._epoch_values
+    def has_validation(self) -> bool:
+        """Whether there are validation rows."""
+        return len(self.batches_) > 1
+
+    def start_losses(self) -> list[float]:
+        """Validation loss of every member before the first step."""
+        self._set_training(False)
+        epoch, _ = evaluate(self.module_, self.criterion_, self.batches_[1])
+        weighted = epoch.losses * self.weighting(epoch.losses)
+        return weighted.where(epoch.labelled, 0.0).sum(-1).tolist()
+
+    def on_train_end(self, net: NeuralNet, X: Any = None, y: None = None, **kwargs: Any) -> None:
+        """Restore the stack before any callback sees the end of training."""
+        if self.stopping is not None:
+            self.stopping.restore(self)
 
     def watched_losses(self) -> list[float]:
         """Loss by which every member still in the stack is judged.
@@ -249,7 +280,7 @@ class MultiTaskNet(NeuralNet):
         On validation rows the weighted sum over tasks; without them what is minimised: that sum on the
         training rows and the L2 penalty.
         """
-        if self.validates:
+        if self.has_validation:
             return self._epoch_values["valid_total"][self._stack, 0].tolist()
         penalty = self.optimizer_.penalty().double().cpu().numpy()
         return (self._epoch_values["train_total"][self._stack, 0] + penalty).tolist()
@@ -270,12 +301,27 @@ class MultiTaskNet(NeuralNet):
         self.optimizer_.forget()  # moments of other weights, perhaps of fewer members
 
     def _reseed(self) -> None:
-        generators = [self.generators[k] for k in self._stack]
-        if torch.device(self.device).type != "cpu":
-            generators = [
-                Generator(self.device).manual_seed(g.initial_seed()) for g in generators
-            ]
-        self.module_.reseed(generators)
+        """Give the layers that draw the generators of the members still in the stack."""
+        self.module_.reseed([self._layer_generators()[k] for k in self._stack])
+
+    def _layer_generators(self) -> list[Generator]:
+        if torch.device(self.device).type == "cpu":
+            return self.generators
+        if not hasattr(self, "_on_device"):  # a device draws from generators of its own
+            seeds = [g.initial_seed() for g in self.generators]
+            self._on_device = [Generator(self.device).manual_seed(seed) for seed in seeds]
+        return self._on_device
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "module_" in self.__dict__:  # once is enough
+            state["module"] = state["criterion"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "module_" in self.__dict__:
+            self.module, self.criterion = self.module_, self.criterion_
 
 
 def _mean(values: np.ndarray) -> float:

@@ -31,13 +31,17 @@ def validation_split(
     # rarest task first: it has the least choice, and leads the strata
     codes = codes[:, sorted(range(codes.shape[1]), key=lambda t: _rarity(codes[:, t]))]
     n_valid = max(1, round(fraction * len(codes)))
-    drawn = []
-    for seed in seeds:
-        rng = np.random.RandomState(seed)
-        kept, held = _bound_rows(codes, rng)
-        drawn.append((rng, kept, held))
-        n_valid = max(n_valid, int(held.sum()))
-    valid = np.stack([_fill(codes, n_valid, *parts) for parts in drawn])
+    generators = [np.random.RandomState(seed) for seed in seeds]
+    bound = [_bound_rows(codes, rng) for rng in generators]
+    least = max(int(held.sum()) for _, held in bound)
+    most = min(int((~kept).sum()) for kept, _ in bound)
+    if least > most:  # too few rows for a split of its own each
+        bound = bound[:1] * len(bound)
+        least, most = int(bound[0][1].sum()), int((~bound[0][0]).sum())
+    n_valid = min(max(n_valid, least), most)
+    valid = np.stack(
+        [_fill(codes, n_valid, rng, *rows) for rng, rows in zip(generators, bound, strict=True)]
+    )
     train = np.stack([np.setdiff1d(np.arange(len(codes)), rows) for rows in valid])
     return train.astype(np.int32), valid.astype(np.int32)
 
@@ -74,8 +78,6 @@ def _fill(
     """Rows held and, up to ``n_valid``, a systematic sample of the free ones sorted by stratum."""
     free = np.flatnonzero(~(kept | held))
     wanted = n_valid - int(held.sum())
-    if wanted > len(free):  # fewer free rows than asked for: give up rows bound to train
-        free = np.flatnonzero(~held)
     free = rng.permutation(free)
     free = free[np.lexsort(codes[free].T[::-1])]
     steps = (np.arange(wanted) + rng.uniform()) * len(free) / max(wanted, 1)

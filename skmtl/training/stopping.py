@@ -21,7 +21,7 @@ class MemberStopping(Callback):
     Attributes
     ----------
     best_losses_, best_epochs_ : list of shape (n_members,)
-        Lowest loss watched, and the epoch (from 1) whose parameters are kept; 0: none completed.
+        Lowest loss watched, and the epoch (from 1) whose parameters are kept; 0: the start.
     converged_ : bool
         Whether every member finished before the last epoch.
     """
@@ -42,13 +42,18 @@ class MemberStopping(Callback):
         }
         self.converged_ = False
 
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Judge the start too: a fit that never improves on it ends where it began."""
+        if len(net.history) == 1 and net.has_validation:
+            self.best_losses_ = net.start_losses()
+
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of members that improved, release those that are done."""
         improved = []
         for at, (member, loss) in enumerate(zip(self.members_, net.watched_losses(), strict=True)):
             enough = loss < self.best_losses_[member] - self.tol
             self.waited_[member] = 0 if enough else self.waited_[member] + 1
-            if loss < self.best_losses_[member] or not net.validates:
+            if loss < self.best_losses_[member] or not net.has_validation:
                 self.best_losses_[member] = min(loss, self.best_losses_[member])
                 self.best_epochs_[member] = len(net.history)
                 improved.append(at)
@@ -61,10 +66,8 @@ class MemberStopping(Callback):
             self.members_ = [self.members_[at] for at in staying]
             net.keep_members(torch.tensor(staying))
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def restore(self, net: Any) -> None:
         """Put the stack together again, every member at its best."""
-        started = [at for at, m in enumerate(self.members_) if self.best_epochs_[m] == 0]
-        self._remember(net.module_, started)
         net.restore_members(self.best_)
         self.best_ = {}
 
