@@ -12,8 +12,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import torch
-from skorch import NeuralNet
 from sklearn.neural_network import MLPRegressor
+from skorch import NeuralNet
 from timing import interleave
 from torch import nn
 
@@ -149,7 +149,11 @@ def many_tasks():
         },
         repeats=7,
     )
-    yield "2 regressions and 2 three-class tasks / 4 regressions", times["mixed"] / times["four"], 1.3
+    yield (
+        "2 regressions and 2 three-class tasks / 4 regressions",
+        times["mixed"] / times["four"],
+        1.3,
+    )
     yield "20 tasks / 4 tasks", times["twenty"] / times["four"], 1.5
 
 
@@ -189,8 +193,10 @@ def importing():
     code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
     both = "torch, sklearn.base, sklearn.metrics, sklearn.model_selection"
     seconds = interleave_values(
-        {"ours": lambda: in_new_process(code.format("skmtl")),
-         "both": lambda: in_new_process(code.format(both))},
+        {
+            "ours": lambda: in_new_process(code.format("skmtl")),
+            "both": lambda: in_new_process(code.format(both)),
+        },
         repeats=9,
     )
     yield "import skmtl / import torch and sklearn", seconds["ours"] / seconds["both"], 1.15

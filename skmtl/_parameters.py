@@ -19,7 +19,7 @@ from skmtl.sharing import ACTIVATIONS
 def check_number(
     value: Any,
     name: str,
-    kind: type = Real,
+    kind: Any = Real,
     *,
     low: float,
     high: float = math.inf,
@@ -37,8 +37,7 @@ def check_number(
         accepted = f"'auto' or {accepted}"
     if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
         raise TypeError(
-            f"Parameter {name} must be {accepted}. Found {value!r} of type "
-            f"{type(value).__name__}."
+            f"Parameter {name} must be {accepted}. Found {value!r} of type {type(value).__name__}."
         )
     below = value <= low if open_low else value < low
     above = value >= high if open_high else value > high

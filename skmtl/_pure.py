@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from skmtl._base import BaseMultiTask

@@ -1,8 +1,9 @@
 """The target table, between what a user has and what the engine trains on.
 
 `read_columns` takes any container apart into named columns with a mask of what is labelled;
-`name_tasks` and `infer_kind` say what kind of task each is; `encode` makes two float arrays of them all; `rebuild`
-puts predicted columns into the container that came in. Shapes: n rows, T tasks, V encoded columns.
+`name_tasks` and `infer_kind` say what kind of task each is; `encode` makes two float arrays of them
+all; `rebuild` puts predicted columns into the container that came in. Shapes: n rows, T tasks, V
+encoded columns.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Container:
     kind: str
     names: list[Any]
     dtypes: list[Any]
-    columns: pd.Index | None = None
+    columns: Any = None
 
 
 @dataclass(frozen=True)
@@ -253,15 +254,12 @@ def read_weight(sample_weight: Any, n_rows: int, names: list[Any]) -> np.ndarray
                 f"Found {list(sample_weight.columns)}."
             )
         sample_weight = sample_weight[names]
-    weight = np.asarray(sample_weight)
-    if weight.dtype.kind not in "biuf":
-        try:
-            weight = weight.astype(float) if weight.dtype == object else None
-        except (TypeError, ValueError):
-            weight = None
-        if weight is None:
-            raise ValueError(f"sample_weight must hold numbers. Found {sample_weight!r}.")
-    weight = weight.astype(float)
+    given = np.asarray(sample_weight)
+    if given.dtype == object:
+        given = given if all(isinstance(w, Real) for w in given.flat) else given.astype(str)
+    if given.dtype.kind not in "biufO":
+        raise ValueError(f"sample_weight must hold numbers. Found {sample_weight!r}.")
+    weight = given.astype(float)
     if weight.ndim == 0:
         weight = np.full(n_rows, float(weight))
     if weight.shape not in ((n_rows,), (n_rows, n_tasks)):

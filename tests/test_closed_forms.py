@@ -91,7 +91,9 @@ def test_huber_is_untouched_by_outliers_that_drag_the_mean(problem):
     y[:10] += 200
     plain = Ridge(1e-4).fit(X[10:], y[10:]).predict(X)
     errors = {
-        loss: np.abs(MultiTaskRegressor(RegressionTask(loss), **LINEAR).fit(X, y).predict(X) - plain)
+        loss: np.abs(
+            MultiTaskRegressor(RegressionTask(loss), **LINEAR).fit(X, y).predict(X) - plain
+        )
         for loss in ("squared_error", "huber", "absolute_error")
     }
     assert errors["absolute_error"].mean() < errors["huber"].mean() < errors["squared_error"].mean()
@@ -123,7 +125,9 @@ def test_masking_a_label_equals_dropping_the_row(problem, kind, early_stopping):
     masked = y.copy()
     masked[::3] = np.nan
     kept = ~np.isnan(masked)
-    est = MultiTaskClassifierRegressor(kind.split()[0] if kind == "regression" else "classification")
+    est = MultiTaskClassifierRegressor(
+        kind.split()[0] if kind == "regression" else "classification"
+    )
     est.set_params(**QUICK, early_stopping=early_stopping)
     a = est.fit(X, masked).predict(X)
     b = est.fit(X[kept], y[kept]).predict(X)
@@ -160,7 +164,9 @@ def test_weights_per_task_of_zero_equal_missing_labels(mixed):
     weight[:20, 0] = weight[10:30, 2] = 0
     hidden = Y.mask(weight == 0)
     est = MultiTaskClassifierRegressor(**QUICK)
-    assert_frame_equal(est.fit(X, Y, sample_weight=weight).predict(X), est.fit(X, hidden).predict(X))
+    assert_frame_equal(
+        est.fit(X, Y, sample_weight=weight).predict(X), est.fit(X, hidden).predict(X)
+    )
 
 
 def test_a_common_factor_on_all_weights_changes_only_the_penalty(mixed):

@@ -137,7 +137,7 @@ def test_cross_validation_tools(mixed):
     assert predicted.shape == Y.shape
     result = cross_validate(est, X, Y, cv=KFold(3), return_train_score=True, error_score="raise")
     assert np.isfinite(result["test_score"]).all()
-    sizes, train, test = learning_curve(
+    _, train, test = learning_curve(
         est, X, Y, cv=KFold(2), train_sizes=[0.5, 1.0], error_score="raise"
     )
     assert np.isfinite(train).all()
@@ -183,7 +183,10 @@ def test_sample_weight_is_routed_through_a_pipeline(mixed):
     est = MultiTaskClassifierRegressor(**QUICK)
     direct = clone(est).fit(X, Y, sample_weight=weight).predict(X)
     with sklearn.config_context(enable_metadata_routing=True):
-        routed = make_pipeline("passthrough", clone(est).set_fit_request(sample_weight=True).set_score_request(sample_weight=False),)
+        routed = make_pipeline(
+            "passthrough",
+            clone(est).set_fit_request(sample_weight=True).set_score_request(sample_weight=False),
+        )
         assert_frame_equal(routed.fit(X, Y, sample_weight=weight).predict(X), direct)
         search = GridSearchCV(routed[-1], {"alpha": [1e-4]}, cv=KFold(2), error_score="raise")
         search.fit(X, Y, sample_weight=weight)
@@ -250,7 +253,11 @@ def test_score_is_the_mean_of_the_tasks_scores_by_sklearns_metrics(mixed):
     X, Y = mixed
     est = MultiTaskClassifierRegressor(**QUICK).fit(X, Y)
     predicted, table = est.predict(X), est.score_tasks(X, Y)
-    for task, metric in {"colour": accuracy_score, "sick": accuracy_score, "cost": r2_score}.items():
+    for task, metric in {
+        "colour": accuracy_score,
+        "sick": accuracy_score,
+        "cost": r2_score,
+    }.items():
         there = Y[task].notna()
         truth = Y.loc[there, task].to_numpy(dtype=object if task != "cost" else float)
         expected = metric(truth.tolist(), predicted.loc[there, task].tolist())

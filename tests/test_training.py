@@ -237,7 +237,9 @@ def test_history_has_every_task(mixed):
             assert np.isfinite(est.history_[f"{key}_{task}"]).all()
     weights = [est.history_[f"weight_{t}"].iloc[0] for t in ("colour", "sick", "cost")]
     assert weights == [1.0, 0.5, 1.0]
-    total = sum(w * est.history_[f"train_loss_{t}"] for w, t in zip(weights, est.tasks_, strict=True))
+    total = sum(
+        w * est.history_[f"train_loss_{t}"] for w, t in zip(weights, est.tasks_, strict=True)
+    )
     assert_allclose(est.history_["train_loss"], total)
 
 

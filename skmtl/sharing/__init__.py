@@ -9,8 +9,16 @@ dimension, so one network object is K independent networks that train as one.
 HardSharing(linear_skip=False)
 """
 
-from .base import Architecture, Network, Sharing
+from .base import SHARED, Architecture, Network, Sharing
 from .hard import HardSharing, NoSharing
 from .layers import ACTIVATIONS
 
-__all__ = ["ACTIVATIONS", "Architecture", "HardSharing", "Network", "NoSharing", "Sharing"]
+__all__ = [
+    "ACTIVATIONS",
+    "SHARED",
+    "Architecture",
+    "HardSharing",
+    "Network",
+    "NoSharing",
+    "Sharing",
+]

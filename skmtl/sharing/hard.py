@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from .base import Architecture, Network, Sharing
 from .layers import TaskHeads, hidden_layers, shared
@@ -33,7 +33,9 @@ class HardSharing(Sharing):
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
         """Return the network; see `Sharing.build`."""
         a = architecture
-        return TrunkNetwork(a, a.hidden_layer_sizes, a.head_layer_sizes, self.linear_skip, generators)
+        return TrunkNetwork(
+            a, a.hidden_layer_sizes, a.head_layer_sizes, self.linear_skip, generators
+        )
 
 
 class NoSharing(Sharing):
@@ -72,13 +74,12 @@ class TrunkNetwork(Network):
     ):
         super().__init__()
         a = architecture
-        style = {"activation": a.activation, "dropout": a.dropout, "generators": generators}
         sizes = (a.n_features, *trunk_sizes)
-        self.trunk = hidden_layers((len(generators),), sizes, **style)
+        self.trunk = hidden_layers((len(generators),), sizes, a, generators)
         has_skip = linear_skip and bool(trunk_sizes or head_sizes)
         # the skip brings the bias: the heads then add its output in their own matrix product
-        self.heads = TaskHeads(sizes[-1], head_sizes, a.task_outputs, bias=not has_skip, **style)
-        self.skip = TaskHeads(a.n_features, (), a.task_outputs, **style) if has_skip else None
+        self.heads = TaskHeads(sizes[-1], head_sizes, a, generators, bias=not has_skip)
+        self.skip = TaskHeads(a.n_features, (), a, generators) if has_skip else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (K, b, C) of inputs (K, b, d)."""

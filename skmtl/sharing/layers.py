@@ -9,14 +9,15 @@ Last layers start at zero, for the same reason: the first predictions are the ta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor, nn
 
-from .base import SHARED
+from .base import SHARED, Architecture
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),  # of a fresh product, which nobody else reads
     "gelu": nn.GELU,
     "silu": nn.SiLU,
@@ -88,17 +89,16 @@ class SeededDropout(nn.Module):
 def hidden_layers(
     stack: tuple[int, ...],
     sizes: Sequence[int],
-    *,
-    activation: str,
-    dropout: float,
+    architecture: Architecture,
     generators: Sequence[Generator],
 ) -> nn.Sequential:
     """Hidden layers ``sizes[0] -> sizes[1] -> ...``, each followed by activation and dropout."""
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
-        layers += [StackedLinear(stack, n_in, n_out, generators), ACTIVATIONS[activation]()]
-        if dropout:
-            layers.append(SeededDropout(dropout))
+    activation = ACTIVATIONS[architecture.activation]
+    for n_in, n_out in pairwise(sizes):
+        layers += [StackedLinear(stack, n_in, n_out, generators), activation()]
+        if architecture.dropout:
+            layers.append(SeededDropout(architecture.dropout))
     return nn.Sequential(*layers)
 
 
@@ -113,14 +113,13 @@ class TaskHeads(nn.Module):
         self,
         n_in: int,
         sizes: Sequence[int],
-        task_outputs: Sequence[int],
-        *,
-        activation: str,
-        dropout: float,
+        architecture: Architecture,
         generators: Sequence[Generator],
+        *,
         bias: bool = True,
     ):
         super().__init__()
+        task_outputs = architecture.task_outputs
         n_members, n_tasks, widest = len(generators), len(task_outputs), max(task_outputs)
         self.owner = torch.repeat_interleave(
             torch.arange(n_tasks), torch.tensor(task_outputs)
@@ -130,9 +129,7 @@ class TaskHeads(nn.Module):
             self.last = StackedLinear((n_members,), n_in, sum(task_outputs), bias=bias)
             return
         stack = (n_members, n_tasks)
-        self.towers = hidden_layers(
-            stack, (n_in, *sizes), activation=activation, dropout=dropout, generators=generators
-        )
+        self.towers = hidden_layers(stack, (n_in, *sizes), architecture, generators)
         self.last = StackedLinear(stack, sizes[-1], widest, bias=bias)
         columns = [t * widest + c for t, width in enumerate(task_outputs) for c in range(width)]
         padded = len(columns) < n_tasks * widest

@@ -34,7 +34,9 @@ class Task(BaseEstimator, ABC):
     n_values: ClassVar[int] = 1
 
     @abstractmethod
-    def prepare(self, labels: np.ndarray, weight: np.ndarray, *, name: Any, classes: Any = None) -> Task:
+    def prepare(
+        self, labels: np.ndarray, weight: np.ndarray, *, name: Any, classes: Any = None
+    ) -> Task:
         """Learn from the labels that are present, shape (m,), m >= 1, with weights > 0.
 
         ``classes`` are all the classes there are, if they are known beforehand.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -67,13 +66,14 @@ class ClassificationTask(Task):
                 f"Task {name!r}: class labels must be of one type that sorts. Found {kinds}. "
                 "Convert the column, e.g. to strings."
             ) from None
+        codes = self.encode(labels, name=name)[:, 0].astype(int)
         if len(self.classes_) == 1:
             warnings.warn(
-                f"Task {name!r} has one class only, {self.classes_.tolist()[0]!r}: it will be predicted always.",
+                f"Task {name!r} has one class only, {self.classes_.tolist()[0]!r}: every prediction "
+                "will be that.",
                 UserWarning,
                 stacklevel=6,
             )
-        codes = self.encode(labels, name=name)[:, 0].astype(int)
         self.class_weight_ = None
         if self.class_weight is not None:
             self.class_weight_ = self._class_weights(codes, weight, name)
@@ -87,22 +87,21 @@ class ClassificationTask(Task):
                     f"Task {name!r}: class_weight names classes {sorted(unknown, key=str)} that "
                     f"are not among the labels {self.classes_.tolist()}."
                 )
-            weights = [self.class_weight.get(c, 1.0) for c in self.classes_.tolist()]
-            if not all(isinstance(w, Real) and 0 <= w < np.inf for w in weights) or not any(weights):
+            given = [self.class_weight.get(c, 1.0) for c in self.classes_.tolist()]
+            sound = all(isinstance(w, int | float) and 0 <= w < np.inf for w in given)
+            if not sound or not any(given):
                 raise ValueError(
                     f"Task {name!r}: class_weight must give finite weights >= 0, one of them above "
                     f"0. Found {self.class_weight!r}."
                 )
-            return np.array(weights, dtype=float)
+            return np.array(given, dtype=float)
         if self.class_weight != "balanced":
             raise ValueError(
                 f"Task {name!r}: class_weight must be a dict, 'balanced' or None. "
                 f"Found {self.class_weight!r}."
             )
         present = np.unique(codes)
-        balanced = compute_class_weight(
-            "balanced", classes=present, y=codes, sample_weight=weight
-        )
+        balanced = compute_class_weight("balanced", classes=present, y=codes, sample_weight=weight)
         weights = np.ones(len(self.classes_))
         weights[present] = balanced
         return weights

@@ -83,7 +83,9 @@ class TaskLosses(nn.Module):
             Summed label weight; None where `weight` is None.
         """
         if weight is None:
-            return self._over_groups(outputs, values, lambda sample_loss, _: sample_loss.mean(1)), None
+            return self._over_groups(
+                outputs, values, lambda sample_loss, _: sample_loss.mean(1)
+            ), None
         total = weight.sum(1)
         share = weight / total.clamp(min=torch.finfo(total.dtype).tiny).unsqueeze(1)
         losses = self._over_groups(

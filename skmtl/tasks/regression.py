@@ -58,7 +58,9 @@ class RegressionTask(Task):
 
     def prepare(self, labels, weight, *, name, classes=None):
         if classes is not None:
-            raise ValueError(f"Task {name!r} is a regression and has no classes. Found {classes!r}.")
+            raise ValueError(
+                f"Task {name!r} is a regression and has no classes. Found {classes!r}."
+            )
         if not isinstance(self.loss, str) or self.loss not in LOSSES:
             raise ValueError(
                 f"Task {name!r}: RegressionTask's loss must be one of {list(LOSSES)}. "

@@ -53,21 +53,21 @@ class StackAdam(torch.optim.Adam):
         return {**super().__getstate__(), "_even": self._even, "_uneven": self._uneven}
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move the parameters that have a gradient."""
         for factor, ps in self._even.items():
-            moving = [p for p in ps if p.grad is not None]
-            torch._foreach_add_([p.grad for p in moving], moving, alpha=factor)
+            tensors, gradients = _moving(ps)
+            torch._foreach_add_(gradients, tensors, alpha=factor)
         for p, factors in self._uneven:
             if p.grad is not None:
                 p.grad.addcmul_(p, factors)
         [group] = self.param_groups
-        moving = [p for p in group["params"] if p.grad is not None]
-        states = [self.state[p] or self._start(p) for p in moving]
+        tensors, gradients = _moving(group["params"])
+        states = [self.state[p] or self._start(p) for p in tensors]
         beta1, beta2 = group["betas"]
         adam(
-            moving,
-            [p.grad for p in moving],
+            tensors,
+            gradients,
             [s["exp_avg"] for s in states],
             [s["exp_avg_sq"] for s in states],
             [],
@@ -108,10 +108,16 @@ class StackAdam(torch.optim.Adam):
         """Start anew, as if no step had been made; parameters may have changed their shape."""
         self.state.clear()
 
-    def _start(self, p: nn.Parameter) -> dict[str, Tensor]:
+    def _start(self, p: Tensor) -> dict[str, Tensor]:
         self.state[p] = {
             "step": torch.zeros((), dtype=torch.float32, device=p.device),
             "exp_avg": torch.zeros_like(p),
             "exp_avg_sq": torch.zeros_like(p),
         }
         return self.state[p]
+
+
+def _moving(parameters: list[nn.Parameter]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the parameters that have a gradient, and their gradients."""
+    pairs = [(p, p.grad) for p in parameters if p.grad is not None]
+    return [p for p, _ in pairs], [g for _, g in pairs]

@@ -75,7 +75,9 @@ class TrainBatches:
             return
         order = torch.stack(
             [
-                rows.index_select(0, torch.randperm(n_rows, generator=g, dtype=torch.int32).to(rows.device))
+                rows.index_select(
+                    0, torch.randperm(n_rows, generator=g, dtype=torch.int32).to(rows.device)
+                )
                 for rows, g in zip(self.rows, self.generators, strict=True)
             ]
         )

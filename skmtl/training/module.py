@@ -39,12 +39,12 @@ def clip_bounds(x: Tensor, weight: Tensor | None, rows: Tensor) -> Bounds:
     q = np.quantile(sample, [0.05, 0.95], axis=0, weights=counts, method="inverted_cdf")
     span = np.where(q[1] > q[0], q[1] - q[0], np.inf)
     low, high = q[0] - CLIP_START * span, q[1] + CLIP_START * span
-    bounds = [torch.from_numpy(b).to(x) for b in (low, high, CLIP_RANGE * span)]
+    starts, ends, reach = (torch.from_numpy(b).to(x) for b in (low, high, CLIP_RANGE * span))
     in_use = any(
-        bool(((part < bounds[0]) | (part > bounds[1])).any())
+        bool(((part < starts) | (part > ends)).any())
         for part in (x.index_select(0, r) for r in rows.split(CHUNK))
     )
-    return Bounds(*bounds, in_use)
+    return Bounds(starts, ends, reach, in_use)
 
 
 class MultiTaskModule(nn.Module):
@@ -106,4 +106,4 @@ class MultiTaskModule(nn.Module):
         """Hand each member's generator to the layers that draw while training."""
         for layer in self.modules():
             if hasattr(layer, "generators"):
-                layer.generators = list(generators)
+                layer.generators = list(generators)  # type: ignore[assignment]

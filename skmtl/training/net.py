@@ -23,7 +23,6 @@ from .step import EpochLosses, EpochMean, evaluate, train_step
 from .stopping import MemberStopping
 from .weighting import Weighting
 
-
 SMALL_STEP = 3e6  # multiply-adds of a forward pass under which a second thread slows one network
 
 
@@ -110,7 +109,7 @@ class MultiTaskNet(NeuralNet):
 
     def initialize_criterion(self) -> MultiTaskNet:
         """Take the loss as it is."""
-        self.criterion_ = self.criterion
+        self.criterion_: Any = self.criterion
         return self
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> MultiTaskNet:
@@ -128,7 +127,7 @@ class MultiTaskNet(NeuralNet):
         """Batches over gathered rows in place of a DataLoader."""
         data, rows = dataset
         if training:
-            self.batches_ = [TrainBatches(data, rows, self.batch_size, self.generators)]
+            self.batches_: list[Any] = [TrainBatches(data, rows, self.batch_size, self.generators)]
             self._stack = list(range(len(rows)))
             self._epoch_values: dict[str, np.ndarray] = {}
             self._best: dict[str, float] = {}
@@ -210,7 +209,9 @@ class MultiTaskNet(NeuralNet):
         return mean.result()
 
     def _listens(self, event: str) -> bool:
-        return any(getattr(type(cb), event) is not getattr(Callback, event) for _, cb in self.callbacks_)
+        return any(
+            getattr(type(cb), event) is not getattr(Callback, event) for _, cb in self.callbacks_
+        )
 
     def _notify_gradients(self, batch: Any) -> None:
         named = list(self.module_.named_parameters())
@@ -234,7 +235,9 @@ class MultiTaskNet(NeuralNet):
         self._best[prefix] = min(loss, self._best.get(prefix, math.inf))
         record(f"{prefix}_loss", loss)
         for t, task in enumerate(self.task_names):
-            record(f"{prefix}_loss_{task}", float(self._epoch_values[f"{prefix}_loss"][:, t].mean()))
+            record(
+                f"{prefix}_loss_{task}", float(self._epoch_values[f"{prefix}_loss"][:, t].mean())
+            )
             if prefix == "train":
                 record(f"weight_{task}", float(self._epoch_values["train_weight"][:, t].mean()))
             if scores is not None:
@@ -321,7 +324,8 @@ class MultiTaskNet(NeuralNet):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "module_" in self.__dict__:
-            self.module, self.criterion = self.module_, self.criterion_
+            self.module = self.module_
+            self.criterion = self.criterion_
 
 
 def _mean(values: np.ndarray) -> float:

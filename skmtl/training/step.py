@@ -54,17 +54,20 @@ class EpochLosses(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(
-    module: nn.Module, loss: Any, batches: Iterable[Batch]
-) -> tuple[EpochLosses, Tensor]:
+def evaluate(module: nn.Module, loss: Any, batches: Iterable[Batch]) -> tuple[EpochLosses, Tensor]:
     """Losses and scores (K, T) over all rows of ``batches``; NaN for a task without a label."""
-    parts = [(module(b.x), b.values, b.weight) for b in batches]
-    outputs, values = (torch.cat([p[i] for p in parts], 1) for i in (0, 1))
-    weight = None if parts[0][2] is None else torch.cat([p[2] for p in parts], 1)
-    losses, total = loss(outputs, values, weight)
+    outputs, values, weights = [], [], []
+    for batch in batches:
+        outputs.append(module(batch.x))
+        values.append(batch.values)
+        if batch.weight is not None:
+            weights.append(batch.weight)
+    out, true = torch.cat(outputs, 1), torch.cat(values, 1)
+    weight = torch.cat(weights, 1) if weights else None
+    losses, total = loss(out, true, weight)
     labelled = torch.ones_like(losses, dtype=torch.bool) if total is None else total > 0
     losses = losses.where(labelled, torch.nan)
-    return EpochLosses(losses, labelled), loss.score(outputs, values, weight)
+    return EpochLosses(losses, labelled), loss.score(out, true, weight)
 
 
 class EpochMean:

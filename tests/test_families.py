@@ -1,0 +1,283 @@
+"""What every member of a family must do: generated over the `__all__` of tasks and sharing."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from torch import Generator
+
+from skmtl import MultiTaskClassifierRegressor, schedules, sharing, tasks
+from skmtl._resolve import known_names, resolve
+from skmtl.sharing import SHARED, Architecture, HardSharing, NoSharing
+from skmtl.tasks import ClassificationTask, RegressionTask, Task, TaskLosses
+from skmtl.training import FixedWeights, TrainingData
+from skmtl.training.adam import StackAdam
+from skmtl.training.step import train_step
+
+SCHEMES = known_names(sharing, sharing.Sharing)
+rng = np.random.default_rng(0)
+NUMBERS, WORDS = rng.normal(5, 3, size=40), np.array(["a", "b", "c", "b"] * 10)
+# every kind of task with labels it accepts; a new kind adds a line here
+PREPARED = {
+    "squared_error": (RegressionTask(), NUMBERS),
+    "absolute_error": (RegressionTask("absolute_error"), NUMBERS),
+    "huber": (RegressionTask("huber"), NUMBERS),
+    "three classes": (ClassificationTask(), WORDS),
+    "two classes": (ClassificationTask(), WORDS == "b"),
+    "balanced": (ClassificationTask("balanced"), WORDS),
+}
+
+
+def test_every_kind_of_task_is_tested_here():
+    assert set(known_names(tasks, Task).values()) <= {type(task) for task, _ in PREPARED.values()}
+
+
+@pytest.fixture(params=PREPARED)
+def prepared(request):
+    task, labels = PREPARED[request.param]
+    return clone(task).prepare(labels, np.ones(40), name="y"), labels
+
+
+# Tasks
+
+
+def test_a_loss_is_finite_not_negative_and_differentiable(prepared):
+    task, labels = prepared
+    values = torch.from_numpy(task.encode(labels, name="y"))
+    values = values[:, 0] if task.n_values == 1 else values
+    shape = (40, task.n_outputs) if task.n_outputs > 1 else (40,)
+    for scale in (0.1, 1.0, 50.0):
+        outputs = scale * torch.randn(shape, dtype=torch.float64, generator=Generator())
+        outputs.requires_grad_()
+        loss = task.sample_loss(outputs, values)
+        assert loss.shape == (40,)
+        assert torch.isfinite(loss).all()
+        assert (loss >= 0).all()
+        assert torch.autograd.gradcheck(lambda o: task.sample_loss(o, values), outputs)
+
+
+def test_the_score_of_training_is_the_metric_of_sklearn(prepared):
+    task, labels = prepared
+    losses = TaskLosses([task])
+    outputs = torch.randn(1, 40, task.n_outputs, dtype=torch.float64, generator=Generator())
+    values = torch.from_numpy(task.encode(labels, name="y")).unsqueeze(0)
+    weight = torch.from_numpy(rng.integers(0, 3, size=(1, 40, 1)).astype(float))
+    [activated] = losses.by_task([a.numpy() for a in losses.activate(outputs)])
+    expected = task.evaluate(labels, task.decode(activated), weight[0, :, 0].numpy())
+    assert float(losses.score(outputs, values, weight)) == pytest.approx(expected)
+
+
+def test_a_label_without_weight_has_no_gradient(prepared):
+    task, labels = prepared
+    outputs = torch.randn(2, 40, task.n_outputs, generator=Generator(), requires_grad=True)
+    values = torch.from_numpy(task.encode(labels, name="y")).float().expand(2, -1, -1)
+    weight = torch.ones(2, 40, 1)
+    weight[:, ::2] = 0
+    loss, total = TaskLosses([task])(outputs, values, weight)
+    loss.sum().backward()
+    assert (outputs.grad[:, ::2] == 0).all()
+    assert (total == 20).all()
+    dropped, _ = TaskLosses([task])(outputs[:, 1::2], values[:, 1::2], None)
+    assert_allclose(loss.detach(), dropped.detach(), rtol=1e-6)
+
+
+def test_tasks_side_by_side_have_the_losses_they_have_alone():
+    prepared = [clone(t).prepare(y, np.ones(40), name="y") for t, y in PREPARED.values()] * 2
+    together = TaskLosses(prepared)
+    values = [
+        torch.from_numpy(t.encode(PREPARED[name][1], name="y"))
+        for t, name in zip(prepared, [*PREPARED, *PREPARED], strict=True)
+    ]
+    outputs = [torch.randn(1, 40, t.n_outputs, dtype=torch.float64) for t in prepared]
+    weight = torch.from_numpy(rng.random((1, 40, len(prepared))))
+    losses, _ = together(
+        torch.cat([outputs[t] for t in together.order], -1),
+        torch.cat([values[t] for t in together.order], -1).unsqueeze(0),
+        weight[..., together.order],
+    )
+    for at, t in enumerate(together.order):
+        alone, _ = TaskLosses([prepared[t]])(
+            outputs[t], values[t].unsqueeze(0), weight[..., t : t + 1]
+        )
+        assert_allclose(losses[0, at], alone[0, 0])
+
+
+# Sharing
+
+
+def architecture(task_outputs=(1, 3, 1), hidden=(6, 5), heads=(), dropout=0.0):
+    return Architecture(4, tuple(task_outputs), hidden, heads, "relu", dropout)
+
+
+def build(scheme, seeds=(0, 1), **kwargs):
+    return SCHEMES[scheme]().build(
+        architecture(**kwargs), [Generator().manual_seed(s) for s in seeds]
+    )
+
+
+def spread(network):
+    """Weights away from zero, so that last layers say something."""
+    with torch.no_grad():
+        for i, p in enumerate(network.parameters()):
+            p.add_(0.3 * torch.randn(p.shape, generator=Generator().manual_seed(i)))
+    return network
+
+
+SHAPES = list(
+    itertools.product(SCHEMES, [(), (5,), (6, 5)], [(), (3,)], [(1,), (1, 3, 1), (2,) * 100])
+)
+
+
+@pytest.mark.parametrize(("scheme", "hidden", "heads", "outputs"), SHAPES)
+def test_shapes_and_owners(scheme, hidden, heads, outputs):
+    network = build(scheme, hidden=hidden, heads=heads, task_outputs=outputs)
+    assert network(torch.randn(2, 7, 4)).shape == (2, 7, sum(outputs))
+    owners = network.owners()
+    assert set(owners) == {name for name, _ in network.named_parameters()}
+    for name, p in network.named_parameters():
+        assert len(p) == 2
+        torch.broadcast_shapes(p.shape, owners[name].shape)
+        assert owners[name].min() >= SHARED
+        assert owners[name].max() < len(outputs)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("heads", [(), (3,)])
+def test_only_its_owner_and_the_shared_parts_move_with_a_task(scheme, heads):
+    network = spread(build(scheme, heads=heads))
+    columns = [slice(0, 1), slice(1, 4), slice(4, 5)]
+    for task, own in enumerate(columns):
+        network.zero_grad()
+        network(torch.randn(2, 20, 4, generator=Generator()))[..., own].square().sum().backward()
+        for name, p in network.named_parameters():
+            owner = network.owners()[name].expand(p.shape)
+            strangers = (owner != task) & (owner != SHARED)
+            assert (p.grad[strangers] == 0).all(), name
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_member_of_a_stack_is_the_member_alone(scheme):
+    stack, alone = build(scheme, seeds=(3, 4, 5)), build(scheme, seeds=(4,))
+    for (name, p), q in zip(stack.named_parameters(), alone.parameters(), strict=True):
+        assert_array_equal(p[1].detach(), q[0].detach(), err_msg=name)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_network_compiles(scheme):
+    network = spread(build(scheme))
+    x = torch.randn(2, 7, 4)
+    traced = torch.export.export(network, (x,)).module()
+    assert_allclose(traced(x).detach(), network(x).detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_parameter_counts():
+    d, h, outputs = 4, (6, 5), 5
+    trunk = (d + 1) * h[0] + (h[0] + 1) * h[1]
+    skip = (d + 1) * outputs
+    hard = sum(p.numel() for p in build("hard", seeds=(0,)).parameters())
+    assert hard == trunk + h[1] * outputs + skip
+    # every tower is padded to the widest task, three outputs
+    none = sum(p.numel() for p in build("none", seeds=(0,)).parameters())
+    assert none == 3 * (trunk + h[1] * 3) + skip
+
+
+@pytest.mark.parametrize("scheme", [HardSharing, NoSharing])
+def test_without_layers_every_scheme_is_linear(scheme):
+    network = scheme().build(architecture(hidden=()), [Generator()])
+    assert network.skip is None
+    assert network.features(torch.ones(1, 2, 4)) is None
+    assert [tuple(p.shape) for p in network.parameters()] == [(1, 4, 5), (1, 1, 5)]
+
+
+def test_names_of_the_families():
+    assert list(SCHEMES) == ["hard", "none"]
+    assert list(known_names(tasks, Task)) == ["classification", "regression"]
+    assert list(known_names(schedules, schedules.Schedule)) == ["joint"]
+    given = HardSharing(linear_skip=False)
+    taken = resolve(given, sharing, sharing.Sharing, parameter="sharing")
+    assert taken is not given
+    assert repr(taken) == repr(given)
+
+
+def test_a_scheme_of_the_users_own_and_a_task_of_the_users_own(mixed):
+    class Straight(HardSharing):
+        def __init__(self, linear_skip=False):
+            super().__init__(linear_skip)
+
+    class LogCosh(RegressionTask):
+        def sample_loss(self, outputs, values):
+            return torch.log(torch.cosh(outputs - values))
+
+    X, Y = mixed
+    est = MultiTaskClassifierRegressor(
+        {"cost": LogCosh()}, sharing=Straight(), n_members=1, max_iter=2, random_state=0
+    ).fit(X, Y)
+    assert est.module_.network.skip is None
+    assert isinstance(est.tasks_["cost"], LogCosh)
+
+
+# The step
+
+
+def test_the_step_is_torchs_adam_on_the_weighted_sum_of_mean_losses():
+    """By hand on the same network: losses, their weights, L2 on what is not a bias, Adam."""
+    labels = NUMBERS, WORDS
+    kinds = RegressionTask(), ClassificationTask()
+    prepared = [t.prepare(y, np.ones(40), name="y") for t, y in zip(kinds, labels, strict=True)]
+    values = torch.from_numpy(
+        np.hstack([t.encode(y, name="y") for t, y in zip(prepared, labels, strict=True)])
+    ).float()
+    weight = torch.from_numpy(rng.integers(0, 3, size=(40, 2))).float()
+    x = torch.randn(40, 4, generator=Generator())
+    ours = spread(HardSharing().build(architecture((1, 3)), [Generator()]))
+    theirs = spread(HardSharing().build(architecture((1, 3)), [Generator()]))
+    decay = {n: 0.0 if n.endswith("bias") else 0.01 for n, _ in ours.named_parameters()}
+    adam = StackAdam(dict(ours.named_parameters()), decay, lr=0.01)
+    reference = torch.optim.Adam(
+        [{"params": [p], "weight_decay": decay[n]} for n, p in theirs.named_parameters()], lr=0.01
+    )
+    batch = TrainingData(x, values, weight).take(torch.arange(40).unsqueeze(0))
+    for _ in range(5):
+        train_step(
+            ours,
+            TaskLosses(prepared),
+            batch,
+            FixedWeights([2.0, 0.5]),
+            adam,
+            active=None,
+            on_gradients=None,
+        )
+        out = theirs(x.unsqueeze(0))[0]
+        squared = 0.5 * (out[:, 0] - values[:, 0]) ** 2
+        entropy = torch.nn.functional.cross_entropy(
+            out[:, 1:], values[:, 1].long(), reduction="none"
+        )
+        w = weight / weight.sum(0)
+        reference.zero_grad()
+        (2.0 * (w[:, 0] * squared).sum() + 0.5 * (w[:, 1] * entropy).sum()).backward()
+        reference.step()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert_allclose(p.detach(), q.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_tasks_that_rest_do_not_move_their_heads():
+    prepared = [RegressionTask().prepare(NUMBERS, np.ones(40), name="y") for _ in range(2)]
+    network = HardSharing().build(architecture((1, 1)), [Generator()])
+    values = torch.from_numpy(rng.normal(size=(40, 2))).float()
+    batch = TrainingData(torch.randn(40, 4), values, None).take(torch.arange(40).unsqueeze(0))
+    adam = StackAdam(dict(network.named_parameters()), dict.fromkeys(network.owners(), 0.0), lr=0.1)
+    train_step(
+        network,
+        TaskLosses(prepared),
+        batch,
+        FixedWeights([1.0, 1.0]),
+        adam,
+        active=torch.tensor([True, False]),
+        on_gradients=None,
+    )
+    moved = network.skip.last.weight[0].detach().abs().sum(0)
+    assert moved[0] > 0
+    assert moved[1] == 0

