@@ -50,6 +50,7 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklearn.datasets import load_digits
     >>> from skmtl import MultiTaskClassifier
     >>> X, digit = load_digits(return_X_y=True)
