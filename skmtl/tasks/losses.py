@@ -6,7 +6,7 @@ cost one subtraction, not twenty. Inside the engine tasks therefore stand in `or
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +16,10 @@ from .base import Task
 
 
 class Group(NamedTuple):
-    """Tasks of one kind: a representative, how many, and their slices of T, C and V."""
+    """Tasks with equal `key`: one of them, and how many there are."""
 
     task: Task
     size: int
-    tasks: slice
-    outputs: slice
-    values: slice
 
 
 class TaskLosses(nn.Module):
@@ -47,16 +44,9 @@ class TaskLosses(nn.Module):
         keys = list(dict.fromkeys(t.key for t in tasks))
         self.order = sorted(range(len(tasks)), key=lambda i: keys.index(tasks[i].key))
         self.tasks = [tasks[i] for i in self.order]
-        self.groups: list[Group] = []
-        t = c = v = 0
-        for key in keys:
-            members = [task for task in self.tasks if task.key == key]
-            task, size = members[0], len(members)
-            ends = t + size, c + size * task.n_outputs, v + size * task.n_values
-            self.groups.append(
-                Group(task, size, slice(t, ends[0]), slice(c, ends[1]), slice(v, ends[2]))
-            )
-            t, c, v = ends
+        sizes = [sum(task.key == key for task in tasks) for key in keys]
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
+        self.groups = [Group(self.tasks[i], n) for i, n in zip(starts, sizes, strict=True)]
 
     @property
     def task_outputs(self) -> list[int]:
@@ -82,33 +72,26 @@ class TaskLosses(nn.Module):
         total : Tensor of shape (K, T) or None
             Summed label weight; None where `weight` is None.
         """
+        sample_losses = self._sample_losses(outputs, values)  # (K, b, T)
         if weight is None:
-            return self._over_groups(
-                outputs, values, lambda sample_loss, _: sample_loss.mean(1)
-            ), None
+            return sample_losses.mean(1), None
         total = weight.sum(1)
         share = weight / total.clamp(min=torch.finfo(total.dtype).tiny).unsqueeze(1)
-        losses = self._over_groups(
-            outputs, values, lambda sample_loss, g: (sample_loss * share[..., g.tasks]).sum(1)
-        )
-        return losses, total
+        return (sample_losses * share).sum(1), total
 
     def score(self, outputs: Tensor, values: Tensor, weight: Tensor | None) -> Tensor:
         """Validation score of every task, shape (K, T); NaN where it has no label."""
         if weight is None:
             weight = outputs.new_ones((*outputs.shape[:2], len(self.tasks)))
-        scores = [
-            g.task.score(*self._columns(g, outputs, values), weight[..., g.tasks])
-            for g in self.groups
-        ]
+        weights = weight.split([g.size for g in self.groups], -1)
+        parts = zip(self.groups, self._outputs(outputs), self._values(values), weights, strict=True)
+        scores = [g.task.score(o, v, w) for g, o, v, w in parts]
         return torch.cat(scores, -1)
 
     def activate(self, outputs: Tensor) -> list[Tensor]:
         """Activated outputs averaged over the members: a tensor (b, G, m) for each group."""
-        activated = [
-            g.task.activate(self._unfold(outputs, g.outputs, g.size, g.task.n_outputs))
-            for g in self.groups
-        ]
+        parts = zip(self.groups, self._outputs(outputs), strict=True)
+        activated = [g.task.activate(o) for g, o in parts]
         return [a[0] if len(a) == 1 else a.mean(0) for a in activated]
 
     def by_task(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
@@ -117,20 +100,26 @@ class TaskLosses(nn.Module):
         columns = dict(zip(self.order, engine, strict=True))
         return [columns[t] for t in range(len(columns))]
 
-    def _over_groups(self, outputs: Tensor, values: Tensor, reduce: Any) -> Tensor:
-        losses = [
-            reduce(g.task.sample_loss(*self._columns(g, outputs, values)), g) for g in self.groups
-        ]
+    def _sample_losses(self, outputs: Tensor, values: Tensor) -> Tensor:
+        parts = zip(self.groups, self._outputs(outputs), self._values(values), strict=True)
+        losses = [g.task.sample_loss(o, v) for g, o, v in parts]
         return losses[0] if len(losses) == 1 else torch.cat(losses, -1)
 
-    def _columns(self, g: Group, outputs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Columns of a group, (K, b, G, m) each; where m is one, (K, b, G)."""
-        return (
-            self._unfold(outputs, g.outputs, g.size, g.task.n_outputs),
-            self._unfold(values, g.values, g.size, g.task.n_values),
-        )
+    def _outputs(self, outputs: Tensor) -> list[Tensor]:
+        return _split(outputs, [(g.size, g.task.n_outputs) for g in self.groups])
 
-    def _unfold(self, columns: Tensor, own: slice, size: int, width: int) -> Tensor:
-        if len(self.groups) > 1:  # a slice is a node for autograd: not for nothing
-            columns = columns[..., own]
-        return columns if width == 1 else columns.unflatten(-1, (size, width))
+    def _values(self, values: Tensor) -> list[Tensor]:
+        return _split(values, [(g.size, g.task.n_values) for g in self.groups])
+
+
+def _split(columns: Tensor, shapes: list[tuple[int, int]]) -> list[Tensor]:
+    """Columns (K, b, sum of G m) by group, (K, b, G, m) each; where m is one, (K, b, G).
+
+    One split is one node for autograd, where a slice per group would be a node each.
+    """
+    widths = [size * width for size, width in shapes]
+    parts = columns.split(widths, -1) if len(shapes) > 1 else (columns,)
+    return [
+        part if width == 1 else part.unflatten(-1, (size, width))
+        for part, (size, width) in zip(parts, shapes, strict=True)
+    ]
