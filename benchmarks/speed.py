@@ -18,6 +18,7 @@ from timing import interleave
 from torch import nn
 
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
+from skmtl.sharing import HardSharing
 
 EPOCHS = 10
 SIZES = (64, 64)
@@ -108,18 +109,22 @@ def training():
     X, Y = data()
     gaps = Y.copy()
     gaps[np.random.default_rng(1).random(Y.shape) < 0.3] = np.nan
+    no_skip = HardSharing(linear_skip=False)  # which MLPRegressor has not
     for batch_size in (64, 256, 1024):
         times = interleave(
             {
                 "fit": lambda: ours(batch_size).fit(X, Y),
                 "loop": lambda: hand_written(X, Y, batch_size),
                 "mlp": lambda: sklearn_mlp(batch_size).fit(X, Y),
+                "same net": lambda: ours(batch_size, sharing=no_skip).fit(X, Y),
             },
             repeats=7,
         )
         limit = 1.0 if batch_size >= 256 else 1.3
         yield f"fit / hand-written loop, batch {batch_size}", times["fit"] / times["loop"], 1.10
         yield f"fit / MLPRegressor, batch {batch_size}", times["fit"] / times["mlp"], limit
+        same_net = times["same net"] / times["mlp"]
+        yield f"fit of its very network / MLPRegressor, batch {batch_size}", same_net, limit
     times = interleave(
         {
             "fit": lambda: ours(256).fit(X, gaps),

@@ -13,17 +13,19 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from .base import SHARED, Architecture
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": lambda: nn.ReLU(inplace=True),  # of a fresh product, which nobody else reads
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-    "logistic": nn.Sigmoid,
-    "identity": nn.Identity,
+# In place where a derivative needs the result only: the input is a fresh product nobody else reads.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "tanh": torch.tanh_,
+    "logistic": torch.sigmoid_,
+    "identity": lambda x: x,
 }
 
 
@@ -61,6 +63,11 @@ class StackedLinear(nn.Module):
         flat = _product(x.flatten(0, -3), self.weight.flatten(0, -3), added)
         return flat.view(*x.shape[:-1], flat.shape[-1])
 
+    def extra_repr(self) -> str:
+        """Show the stack and the sizes."""
+        *stack, n_in, n_out = self.weight.shape
+        return f"{n_in}, {n_out}, stack={tuple(stack)}, bias={self.bias is not None}"
+
 
 def _product(x: Tensor, weight: Tensor, added: Tensor | None) -> Tensor:
     return torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
@@ -86,6 +93,29 @@ class SeededDropout(nn.Module):
         return x * mask.div_(1 - self.p)
 
 
+class HiddenLayer(StackedLinear):
+    """A `StackedLinear` followed by an activation: one module, since a call costs like a product."""
+
+    def __init__(
+        self,
+        stack: tuple[int, ...],
+        n_in: int,
+        n_out: int,
+        generators: Sequence[Generator],
+        activation: str,
+    ):
+        super().__init__(stack, n_in, n_out, generators)
+        self.activation = activation
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """Map x and activate."""
+        return ACTIVATIONS[self.activation](super().forward(x, plus))
+
+    def extra_repr(self) -> str:
+        """Add the activation to the layer's repr."""
+        return f"{super().extra_repr()}, activation={self.activation!r}"
+
+
 def hidden_layers(
     stack: tuple[int, ...],
     sizes: Sequence[int],
@@ -94,9 +124,8 @@ def hidden_layers(
 ) -> nn.Sequential:
     """Hidden layers ``sizes[0] -> sizes[1] -> ...``, each followed by activation and dropout."""
     layers: list[nn.Module] = []
-    activation = ACTIVATIONS[architecture.activation]
     for n_in, n_out in pairwise(sizes):
-        layers += [StackedLinear(stack, n_in, n_out, generators), activation()]
+        layers.append(HiddenLayer(stack, n_in, n_out, generators, architecture.activation))
         if architecture.dropout:
             layers.append(SeededDropout(architecture.dropout))
     return nn.Sequential(*layers)
@@ -138,7 +167,7 @@ class TaskHeads(nn.Module):
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Outputs of x; heads without bias add ``plus`` (K, b, C) to them."""
         if self.towers is None:
-            return self.last(x, plus)
+            return self.last.forward(x, plus)  # spares a call's bookkeeping
         n_members, n_tasks = self.last.weight.shape[:2]
         h = self.towers(x.unsqueeze(1).expand(n_members, n_tasks, *x.shape[1:]))
         outputs = self.last(h).transpose(1, 2).flatten(2)  # (K, b, T * widest)
