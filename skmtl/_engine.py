@@ -238,7 +238,9 @@ def _split(
     fraction: float,
     seeds: Sequence[int],
 ) -> Rows:
-    strata = stratify(table, criterion.tasks)[labelled.numpy()]
+    strata = stratify(table, criterion.tasks)
+    if len(labelled) < len(strata):
+        strata = strata[labelled.numpy()]
     train, valid = validation_split(strata, fraction=fraction, seeds=seeds)
     return Rows(labelled[torch.from_numpy(train)], labelled[torch.from_numpy(valid)])
 

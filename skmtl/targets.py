@@ -281,7 +281,8 @@ def weigh_columns(
 ) -> tuple[list[Column], list[np.ndarray]]:
     """Drop the labels whose weight is zero; return the columns and their labels' weights."""
     if weight is None:
-        return list(columns), [np.ones(len(c.labels)) for c in columns]
+        one = np.ones(1)  # repeated without memory
+        return list(columns), [np.broadcast_to(one, c.labels.shape) for c in columns]
     kept = []
     for t, column in enumerate(columns):
         counts = weight[column.mask, t] > 0
@@ -296,15 +297,20 @@ def encode(
     """Encode labelled rows with prepared tasks; missing ones are zero in values and weight."""
     n = len(columns[0].mask)
     values = np.zeros((n, sum(task.n_values for task in tasks)), dtype)
-    weight = np.zeros((n, len(tasks)))
+    weight: np.ndarray | None = None  # made when a label first is missing or does not count one
     at = 0
     for t, (column, task) in enumerate(zip(columns, tasks, strict=True)):
         encoded = task.encode(column.labels, name=column.name)
         values[column.mask, at : at + task.n_values] = encoded
-        factor = task.label_weight(encoded)
-        weight[column.mask, t] = weights[t] if factor is None else weights[t] * factor
         at += task.n_values
-    return Targets(values, None if np.all(weight == 1) else weight, len(tasks))
+        factor = task.label_weight(encoded)
+        counts = weights[t] if factor is None else weights[t] * factor
+        if weight is None and (len(column.labels) < n or not np.all(counts == 1)):
+            weight = np.ones((n, len(tasks)))
+        if weight is not None:
+            weight[:, t] = 0
+            weight[column.mask, t] = counts
+    return Targets(values, weight, len(tasks))
 
 
 def stratify(targets: Targets, tasks: Sequence[Task]) -> np.ndarray:

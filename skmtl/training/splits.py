@@ -29,10 +29,10 @@ def validation_split(
     train, valid : ndarray of int32, shapes (K, n_train) and (K, n_valid)
     """
     # rarest task first: it has the least choice, and leads the strata
-    codes = codes[:, sorted(range(codes.shape[1]), key=lambda t: _rarity(codes[:, t]))]
+    columns = sorted(codes.T, key=_rarity)
     n_valid = max(1, round(fraction * len(codes)))
     generators = [np.random.RandomState(seed) for seed in seeds]
-    bound = [_bound_rows(codes, rng) for rng in generators]
+    bound = [_bound_rows(columns, rng) for rng in generators]
     least = max(int(held.sum()) for _, held in bound)
     most = min(int((~kept).sum()) for kept, _ in bound)
     if least > most:  # too few rows for a split of its own each
@@ -40,10 +40,16 @@ def validation_split(
         least, most = int(bound[0][1].sum()), int((~bound[0][0]).sum())
     n_valid = min(max(n_valid, least), most)
     valid = np.stack(
-        [_fill(codes, n_valid, rng, *rows) for rng, rows in zip(generators, bound, strict=True)]
+        [_fill(columns, n_valid, rng, *rows) for rng, rows in zip(generators, bound, strict=True)]
     )
-    train = np.stack([np.setdiff1d(np.arange(len(codes)), rows) for rows in valid])
-    return train.astype(np.int32), valid.astype(np.int32)
+    train = np.stack([_others(rows, len(codes)) for rows in valid])
+    return train, valid
+
+
+def _others(rows: np.ndarray, n_rows: int) -> np.ndarray:
+    rest = np.ones(n_rows, dtype=bool)
+    rest[rows] = False
+    return np.flatnonzero(rest).astype(np.int32)
 
 
 def _rarity(column: np.ndarray) -> tuple[int, bytes]:
@@ -51,11 +57,14 @@ def _rarity(column: np.ndarray) -> tuple[int, bytes]:
     return int((column >= 0).sum()), column.tobytes()
 
 
-def _bound_rows(codes: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+def _bound_rows(
+    columns: list[np.ndarray], rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows that must train (one a class and task) and that must validate (one a task), (n,)."""
-    kept, held = np.zeros((2, len(codes)), dtype=bool)
-    shuffled = rng.permutation(len(codes))
-    for column in codes.T:
+    n_rows = len(columns[0])
+    kept, held = np.zeros((2, n_rows), dtype=bool)
+    shuffled = rng.permutation(np.arange(n_rows, dtype=np.int32))
+    for column in columns:
         labelled = shuffled[column[shuffled] >= 0]
         for stratum in np.unique(column[labelled]):
             rows = labelled[column[labelled] == stratum]
@@ -69,16 +78,16 @@ def _bound_rows(codes: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarr
 
 
 def _fill(
-    codes: np.ndarray,
+    columns: list[np.ndarray],
     n_valid: int,
     rng: np.random.RandomState,
     kept: np.ndarray,
     held: np.ndarray,
 ) -> np.ndarray:
     """Rows held and, up to ``n_valid``, a systematic sample of the free ones sorted by stratum."""
-    free = np.flatnonzero(~(kept | held))
+    free = np.flatnonzero(~(kept | held)).astype(np.int32)
     wanted = n_valid - int(held.sum())
     free = rng.permutation(free)
-    free = free[np.lexsort(codes[free].T[::-1])]
+    free = free[np.lexsort([column[free] for column in reversed(columns)])]
     steps = (np.arange(wanted) + rng.uniform()) * len(free) / max(wanted, 1)
-    return np.concatenate([np.flatnonzero(held), free[steps.astype(int)]])
+    return np.concatenate([np.flatnonzero(held).astype(np.int32), free[steps.astype(np.int32)]])

@@ -71,22 +71,27 @@ def evaluate(module: nn.Module, loss: Any, batches: Iterable[Batch]) -> tuple[Ep
 
 
 class EpochMean:
-    """Mean loss of an epoch, weighted by the labels behind each batch's; summed once at the end."""
+    """Mean loss of an epoch, weighted by the labels behind each batch's.
+
+    Summed in place: a small tensor kept from every step would lie in the way of the large ones that
+    the next step needs, and cost more memory than the table.
+    """
 
     def __init__(self) -> None:
-        self._losses: list[Tensor] = []
-        self._totals: list[Tensor | float] = []
+        self._sum: Tensor | None = None
 
     def add(self, losses: Tensor, total: Tensor | None, n_rows: int) -> None:
-        """Remember a step."""
-        self._losses.append(losses)
-        self._totals.append(float(n_rows) if total is None else total)
+        """Count a step in."""
+        if self._sum is None:
+            self._sum, self._total = torch.zeros_like(losses), torch.zeros_like(losses)
+        if total is None:
+            self._sum.add_(losses, alpha=n_rows)
+            self._total.add_(n_rows)
+        else:
+            self._sum.addcmul_(losses, total)
+            self._total.add_(total)
 
     def result(self) -> EpochLosses:
         """Mean losses; NaN for a task that had no label."""
-        losses = torch.stack(self._losses)  # (steps, K, T)
-        if isinstance(self._totals[0], float):
-            totals = losses.new_tensor(self._totals).view(-1, 1, 1).expand_as(losses)
-        else:
-            totals = torch.stack([t for t in self._totals if isinstance(t, Tensor)])
-        return EpochLosses((losses * totals).sum(0) / totals.sum(0), totals.sum(0) > 0)
+        assert self._sum is not None, "an epoch has a batch"
+        return EpochLosses(self._sum / self._total, self._total > 0)
