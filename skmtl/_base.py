@@ -21,7 +21,7 @@ from skmtl._resolve import resolve
 from skmtl.targets import Column
 from skmtl.tasks import Task
 
-NOT_KEPT = {"batches", "dur"}  # of skorch's history
+NOT_KEPT = {"batches", "dur", "train_loss_best", "valid_loss_best"}  # of skorch's history
 
 
 class BaseMultiTask(FittedMultiTask):
@@ -261,11 +261,7 @@ class BaseMultiTask(FittedMultiTask):
         self.tasks_ = prepared
         self._container = container
         history = net.history
-        keys = (
-            [k for k in history[-1] if k not in NOT_KEPT and not k.endswith("_best")]
-            if len(history)
-            else []
-        )
+        keys = [key for key in (history[-1] if len(history) else ()) if key not in NOT_KEPT]
         self.history_ = pd.DataFrame([{k: row.get(k, np.nan) for k in keys} for row in history])
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
