@@ -85,19 +85,32 @@ class TrainBatches:
             yield self.data.take(rows)
 
 
-class ValidBatches:
-    """The validation rows of every member, in order, in chunks that bound memory."""
+class ValidRows:
+    """The validation rows of every member, in order.
+
+    Labels are gathered once; inputs, which are wider, in chunks that bound memory.
+    """
 
     CHUNK = 4096
 
     def __init__(self, data: TrainingData, rows: Tensor):
         self.data = data
         self.rows = rows
+        self._labels: tuple[Tensor, Tensor | None] | None = None
 
     def keep(self, members: Tensor) -> None:
         """Let the other members leave."""
         self.rows = self.rows[members.to(self.rows.device)]
+        self._labels = None
 
-    def __iter__(self) -> Iterator[Batch]:
+    def labels(self) -> tuple[Tensor, Tensor | None]:
+        """Values (K, n_valid, V) and weight (K, n_valid, T) or None."""
+        if self._labels is None:
+            batch = self.data._replace(x=self.data.x[:, :0]).take(self.rows)
+            self._labels = batch.values, batch.weight
+        return self._labels
+
+    def inputs(self) -> Iterator[Tensor]:
+        """Inputs (K, at most 4096, d), chunk by chunk."""
         for rows in self.rows.split(self.CHUNK, dim=1):
-            yield self.data.take(rows)
+            yield self.data.x.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)

@@ -18,7 +18,7 @@ from skorch.callbacks import Callback
 from torch import Generator, Tensor, nn
 
 from .adam import StackAdam
-from .batches import Rows, TrainBatches, TrainingData, ValidBatches
+from .batches import Rows, TrainBatches, TrainingData, ValidRows
 from .step import EpochLosses, EpochMean, evaluate, train_step
 from .stopping import MemberStopping
 from .weighting import Weighting
@@ -133,7 +133,7 @@ class MultiTaskNet(NeuralNet):
             self._best: dict[str, float] = {}
             self._reseed()
             return self.batches_[0]
-        self.batches_.append(ValidBatches(data, rows))
+        self.batches_.append(ValidRows(data, rows))
         return self.batches_[1]
 
     @property

@@ -5,13 +5,13 @@ Shapes: K members, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .batches import Batch
+from .batches import Batch, ValidRows
 from .weighting import Weighting
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
@@ -54,20 +54,20 @@ class EpochLosses(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(module: nn.Module, loss: Any, batches: Iterable[Batch]) -> tuple[EpochLosses, Tensor]:
-    """Losses and scores (K, T) over all rows of ``batches``; NaN for a task without a label."""
-    outputs, values, weights = [], [], []
-    for batch in batches:
-        outputs.append(module(batch.x))
-        values.append(batch.values)
-        if batch.weight is not None:
-            weights.append(batch.weight)
-    out, true = torch.cat(outputs, 1), torch.cat(values, 1)
-    weight = torch.cat(weights, 1) if weights else None
-    losses, total = loss(out, true, weight)
+def evaluate(module: nn.Module, loss: Any, rows: ValidRows) -> tuple[EpochLosses, Tensor]:
+    """Losses and scores (K, T) over all validation rows; NaN for a task without a label."""
+    values, weight = rows.labels()
+    outputs, at = values.new_empty(0), 0
+    for x in rows.inputs():
+        part = module(x)
+        if not at:  # one tensor for all: parts kept one by one would scatter the memory
+            outputs = part.new_empty(*values.shape[:2], part.shape[2])
+        outputs[:, at : at + part.shape[1]] = part
+        at += part.shape[1]
+    losses, total = loss(outputs, values, weight)
     labelled = torch.ones_like(losses, dtype=torch.bool) if total is None else total > 0
     losses = losses.where(labelled, torch.nan)
-    return EpochLosses(losses, labelled), loss.score(out, true, weight)
+    return EpochLosses(losses, labelled), loss.score(outputs, values, weight)
 
 
 class EpochMean:
