@@ -47,6 +47,8 @@ class TaskLosses(nn.Module):
         sizes = [sum(task.key == key for task in tasks) for key in keys]
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
         self.groups = [Group(self.tasks[i], n) for i, n in zip(starts, sizes, strict=True)]
+        self._output_shapes = [(g.size, g.task.n_outputs) for g in self.groups]
+        self._value_shapes = [(g.size, g.task.n_values) for g in self.groups]
 
     @property
     def task_outputs(self) -> list[int]:
@@ -106,10 +108,10 @@ class TaskLosses(nn.Module):
         return losses[0] if len(losses) == 1 else torch.cat(losses, -1)
 
     def _outputs(self, outputs: Tensor) -> list[Tensor]:
-        return _split(outputs, [(g.size, g.task.n_outputs) for g in self.groups])
+        return _split(outputs, self._output_shapes)
 
     def _values(self, values: Tensor) -> list[Tensor]:
-        return _split(values, [(g.size, g.task.n_values) for g in self.groups])
+        return _split(values, self._value_shapes)
 
 
 def _split(columns: Tensor, shapes: list[tuple[int, int]]) -> list[Tensor]:
