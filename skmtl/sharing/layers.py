@@ -52,25 +52,27 @@ class StackedLinear(nn.Module):
                 draw = torch.empty(n_in, n_out, dtype=torch.float64)
                 weight[k] = draw.uniform_(-bound, bound, generator=generator)
         self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(*stack, 1, n_out)) if bias else None
+        initial = nn.Parameter(torch.zeros(*stack, 1, n_out)) if bias else None
+        self.register_parameter("bias", initial)
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Map x; a layer without bias adds ``plus`` (*stack, b, n_out) in the same product."""
-        added = plus if self.bias is None else self.bias
+        own = self._parameters  # what `self.weight` finds last, after looking everywhere else
+        weight, bias = own["weight"], own["bias"]
+        added = plus if bias is None else bias
         if x.dim() == 3:
-            return _product(x, self.weight, added)
-        added = None if added is None else added.flatten(0, -3)
-        flat = _product(x.flatten(0, -3), self.weight.flatten(0, -3), added)
-        return flat.view(*x.shape[:-1], flat.shape[-1])
+            return torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
+        x, weight, shape = x.flatten(0, -3), weight.flatten(0, -3), x.shape
+        if added is None:
+            flat = torch.bmm(x, weight)
+        else:
+            flat = torch.baddbmm(added.flatten(0, -3), x, weight)
+        return flat.view(*shape[:-1], flat.shape[-1])
 
     def extra_repr(self) -> str:
         """Show the stack and the sizes."""
         *stack, n_in, n_out = self.weight.shape
         return f"{n_in}, {n_out}, stack={tuple(stack)}, bias={self.bias is not None}"
-
-
-def _product(x: Tensor, weight: Tensor, added: Tensor | None) -> Tensor:
-    return torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
 
 
 class SeededDropout(nn.Module):
