@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -57,16 +58,14 @@ class StackedLinear(nn.Module):
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Map x; a layer without bias adds ``plus`` (*stack, b, n_out) in the same product."""
-        own = self._parameters  # what `self.weight` finds last, after looking everywhere else
+        own: Any = self._parameters  # where `self.weight` looks last, after everywhere else
         weight, bias = own["weight"], own["bias"]
         added = plus if bias is None else bias
         if x.dim() == 3:
             return torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
         x, weight, shape = x.flatten(0, -3), weight.flatten(0, -3), x.shape
-        if added is None:
-            flat = torch.bmm(x, weight)
-        else:
-            flat = torch.baddbmm(added.flatten(0, -3), x, weight)
+        added = None if added is None else added.flatten(0, -3)
+        flat = torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
         return flat.view(*shape[:-1], flat.shape[-1])
 
     def extra_repr(self) -> str:
