@@ -197,19 +197,15 @@ def in_new_process(code):
 def importing():
     code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
     both = "torch, sklearn.base, sklearn.metrics, sklearn.model_selection"
-    seconds = interleave_values(
+    seconds = interleave(
         {
             "ours": lambda: in_new_process(code.format("skmtl")),
             "both": lambda: in_new_process(code.format(both)),
         },
         repeats=9,
+        measure=lambda run: run(),
     )
     yield "import skmtl / import torch and sklearn", seconds["ours"] / seconds["both"], 1.15
-
-
-def interleave_values(contestants, repeats):
-    values = {name: [run() for _ in range(repeats + 1)][1:] for name, run in contestants.items()}
-    return {name: float(np.median(v)) for name, v in values.items()}
 
 
 MEMORY = """

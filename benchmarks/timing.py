@@ -4,14 +4,18 @@ import statistics
 import time
 
 
-def interleave(contestants, repeats):
+def timed(run):
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def interleave(contestants, repeats, measure=timed):
     """Median seconds of each ``{name: function}``, run in turn ``repeats`` times after a warm-up."""
     seconds = {name: [] for name in contestants}
     for run in contestants.values():
         run()
     for _ in range(repeats):
         for name, run in contestants.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(measure(run))
     return {name: statistics.median(times) for name, times in seconds.items()}

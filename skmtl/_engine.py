@@ -23,6 +23,7 @@ from skmtl.sharing import Architecture, Network, Sharing
 from skmtl.targets import Targets, stratify
 from skmtl.tasks import TaskLosses
 from skmtl.training import (
+    FORWARD_ROWS,
     EpochBar,
     EpochLines,
     FixedWeights,
@@ -42,7 +43,6 @@ EPOCH_STEPS = 20  # steps of an epoch that batch_size="auto" aims at, by benchma
 BATCH_RANGE = 32, 256  # and the sizes it stays between
 LOOK = 2000  # rows looked at to tell whether the inputs are standardised
 FAR = 100.0  # a column's size, or times the median column's, from which they are not
-CHUNK = 4096  # rows a forward pass: they and their hidden layers stay in the cache
 PRECISE = 1000  # rows up to which all is float64 and equal rows are merged: cheap there
 
 
@@ -107,6 +107,9 @@ def train(
     _require_labels(table, labelled, plan, criterion, one_epoch=one_epoch)
     net = previous if one_epoch and previous is not None and previous.incremental else None
     n_members = _count_members(plan, len(labelled), previous)
+    architecture = _architecture(X.shape[1], criterion, plan)
+    if previous is not None:
+        _check_same(previous.module_, architecture, plan, n_members)
     rows = Rows(labelled.expand(n_members, -1), None)
     if net is not None:
         module = net.module_
@@ -117,11 +120,10 @@ def train(
             rows = _split(table, criterion, labelled, plan.validation_fraction, seeds)
         if previous is None:
             _warn_if_unscaled(data.x, labelled, plan.feature_names)
-            module = _build_module(data, labelled, criterion, plan, generators)
+            module = _build_module(data, labelled, architecture, plan.sharing, generators)
         else:
             module = previous.module_
         net = _build_net(module, criterion, plan, generators, incremental=one_epoch)
-    _check_same(module, _architecture(X.shape[1], criterion, plan), plan, n_members)
     net.ask(
         lr=plan.learning_rate,
         decay=_decay(module.network, table, plan.alpha, len(labelled)),
@@ -248,14 +250,13 @@ def _split(
 def _build_module(
     data: TrainingData,
     labelled: Tensor,
-    criterion: TaskLosses,
-    plan: Plan,
+    architecture: Architecture,
+    sharing: Sharing,
     generators: Sequence[Generator],
 ) -> MultiTaskModule:
-    architecture = _architecture(data.x.shape[1], criterion, plan)
-    network = plan.sharing.build(architecture, generators)
+    network = sharing.build(architecture, generators)
     bounds = clip_bounds(data.x, data.weight, labelled)
-    return MultiTaskModule(network, bounds, (architecture, plan.sharing)).to(data.x)
+    return MultiTaskModule(network, bounds, (architecture, sharing)).to(data.x)
 
 
 def _warn_if_unscaled(x: Tensor, labelled: Tensor, names: Sequence[str] | None) -> None:
@@ -361,7 +362,7 @@ def infer(module: MultiTaskModule, criterion: TaskLosses, X: np.ndarray) -> list
     with torch.inference_mode():
         chunks = [
             criterion.activate(module(part.expand(module.n_members, *part.shape)))
-            for part in x.split(CHUNK)
+            for part in x.split(FORWARD_ROWS)
         ]
         groups = chunks[0] if len(chunks) == 1 else map(torch.cat, zip(*chunks, strict=True))
         return criterion.by_task([group.double().cpu().numpy() for group in groups])

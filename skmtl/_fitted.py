@@ -35,9 +35,8 @@ class FittedMultiTask(BaseEstimator):
         return hasattr(self, "net_")
 
     def _check_fitted(self) -> None:
-        if not hasattr(
-            self, "net_"
-        ):  # check_is_fitted reads all tags first: a third of a row's cost
+        # check_is_fitted reads all tags first, a third of the cost of predicting a row
+        if not hasattr(self, "net_"):
             check_is_fitted(self)
 
     def predict(self, X):

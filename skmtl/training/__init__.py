@@ -5,7 +5,7 @@ only code that runs per batch, `net` is the shell that gives it skorch's events,
 member of a stack finish on its own.
 """
 
-from .batches import Rows, TrainingData
+from .batches import FORWARD_ROWS, Rows, TrainingData
 from .module import MultiTaskModule, clip_bounds
 from .net import MultiTaskNet
 from .reporting import EpochBar, EpochLines
@@ -14,6 +14,7 @@ from .stopping import MemberStopping
 from .weighting import FixedWeights, Weighting
 
 __all__ = [
+    "FORWARD_ROWS",
     "EpochBar",
     "EpochLines",
     "FixedWeights",

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+FORWARD_ROWS = 4096  # rows of a forward pass without gradients: what it makes stays in the cache
+GATHERED_ROWS = 4096  # rows gathered at once: a gather per batch costs like a layer, a view nothing
+
 
 class TrainingData(NamedTuple):
     """The table, once, on the device: x (n, d), values (n, V), weight (n, T) or None (all one)."""
@@ -21,12 +24,16 @@ class TrainingData(NamedTuple):
 
     def take(self, rows: Tensor) -> Batch:
         """Gather rows (K, b) of the table."""
-        flat, shape = rows.reshape(-1), rows.shape
         return Batch(
-            self.x.index_select(0, flat).view(*shape, -1),
-            self.values.index_select(0, flat).view(*shape, -1),
-            None if self.weight is None else self.weight.index_select(0, flat).view(*shape, -1),
+            _gather(self.x, rows),
+            _gather(self.values, rows),
+            None if self.weight is None else _gather(self.weight, rows),
         )
+
+
+def _gather(table: Tensor, rows: Tensor) -> Tensor:
+    """Rows (K, b) of a table (n, m), as (K, b, m)."""
+    return table.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
 
 
 class Batch(NamedTuple):
@@ -56,10 +63,6 @@ class TrainBatches:
     Iterating shuffles every member with its own generator. An epoch of a single batch needs no
     order: it is gathered once and served again.
     """
-
-    AT_ONCE = (
-        4096  # rows gathered together: a gather per batch costs as much as a layer, views nothing
-    )
 
     def __init__(
         self, data: TrainingData, rows: Tensor, batch_size: int, generators: Sequence[Generator]
@@ -91,7 +94,7 @@ class TrainBatches:
                 for rows, g in zip(self.rows, self.generators, strict=True)
             ]
         )
-        n_batches = max(1, self.AT_ONCE // self.batch_size)
+        n_batches = max(1, GATHERED_ROWS // self.batch_size)
         for rows in order.split(n_batches * self.batch_size, dim=1):
             yield from self.data.take(rows).split(self.batch_size)
 
@@ -101,8 +104,6 @@ class ValidRows:
 
     Labels are gathered once; inputs, which are wider, in chunks that bound memory.
     """
-
-    CHUNK = 4096
 
     def __init__(self, data: TrainingData, rows: Tensor):
         self.data = data
@@ -117,11 +118,14 @@ class ValidRows:
     def labels(self) -> tuple[Tensor, Tensor | None]:
         """Values (K, n_valid, V) and weight (K, n_valid, T) or None."""
         if self._labels is None:
-            batch = self.data._replace(x=self.data.x[:, :0]).take(self.rows)
-            self._labels = batch.values, batch.weight
+            weight = self.data.weight
+            self._labels = (
+                _gather(self.data.values, self.rows),
+                None if weight is None else _gather(weight, self.rows),
+            )
         return self._labels
 
     def inputs(self) -> Iterator[Tensor]:
         """Inputs (K, at most 4096, d), chunk by chunk."""
-        for rows in self.rows.split(self.CHUNK, dim=1):
-            yield self.data.x.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+        for rows in self.rows.split(FORWARD_ROWS, dim=1):
+            yield _gather(self.data.x, rows)

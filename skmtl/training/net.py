@@ -220,8 +220,7 @@ class MultiTaskNet(NeuralNet):
     def _record(self, prefix: str, epoch: EpochLosses, scores: Tensor | None) -> None:
         losses = epoch.losses
         weights = self.weighting(losses).expand_as(losses)
-        total = (losses * weights).where(epoch.labelled, 0.0).sum(-1)
-        new = {"total": total.unsqueeze(-1), "loss": losses, "weight": weights}
+        new = {"total": self._total(epoch).unsqueeze(-1), "loss": losses, "weight": weights}
         if scores is not None:
             new["score"] = scores
         for key, value in new.items():
@@ -242,6 +241,11 @@ class MultiTaskNet(NeuralNet):
                 record(f"weight_{task}", float(self._epoch_values["train_weight"][:, t].mean()))
             if scores is not None:
                 record(f"{prefix}_score_{task}", _mean(self._epoch_values[f"{prefix}_score"][:, t]))
+
+    def _total(self, epoch: EpochLosses) -> Tensor:
+        """Weighted sum (K,) over the tasks that had a label."""
+        weighted = epoch.losses * self.weighting(epoch.losses)
+        return weighted.where(epoch.labelled, 0.0).sum(-1)
 
     def _update(self, key: str, value: Tensor) -> None:
         now = value.double().cpu().numpy()
@@ -269,8 +273,7 @@ class MultiTaskNet(NeuralNet):
         """Validation loss of every member before the first step."""
         self._set_training(False)
         epoch, _ = evaluate(self.module_, self.criterion_, self.batches_[1])
-        weighted = epoch.losses * self.weighting(epoch.losses)
-        return weighted.where(epoch.labelled, 0.0).sum(-1).tolist()
+        return self._total(epoch).tolist()
 
     def on_train_end(self, net: NeuralNet, X: Any = None, y: None = None, **kwargs: Any) -> None:
         """Restore the stack before any callback sees the end of training."""
@@ -305,7 +308,8 @@ class MultiTaskNet(NeuralNet):
 
     def _reseed(self) -> None:
         """Give the layers that draw the generators of the members still in the stack."""
-        self.module_.reseed([self._layer_generators()[k] for k in self._stack])
+        generators = self._layer_generators()
+        self.module_.reseed([generators[k] for k in self._stack])
 
     def _layer_generators(self) -> list[Generator]:
         if torch.device(self.device).type == "cpu":
