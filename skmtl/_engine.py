@@ -284,6 +284,8 @@ def _architecture(n_features: int, criterion: TaskLosses, plan: Plan) -> Archite
         head_layer_sizes=plan.head_layer_sizes,
         activation=plan.activation,
         dropout=plan.dropout,
+        task_kinds=tuple(t for t, group in enumerate(criterion.groups) for _ in range(group.size)),
+        task_order=tuple(criterion.order),
     )
 
 
@@ -324,8 +326,10 @@ def _decay(
     served = np.append(per_task, shared)  # SHARED is the last
     factors = torch.from_numpy(np.divide(alpha, served, out=0 * served, where=served > 0))
     decay: dict[str, float | Tensor] = {}
+    trained = {name for name, p in network.named_parameters() if p.requires_grad}
     for name, owner in network.owners().items():
-        factor = factors[owner] if not name.endswith("bias") else torch.zeros(())
+        decays = name in trained and not name.endswith("bias")
+        factor = factors[owner] if decays else torch.zeros(())
         decay[name] = float(factor.flatten()[0]) if len(factor.unique()) == 1 else factor
     return decay
 

@@ -64,7 +64,7 @@ PARAMETERS = [
     ("random_state", "seed", ValueError, "numpy RandomState or Generator. Found 'seed'"),
     ("callbacks", EpochTimer(), TypeError, "must be a list of skorch callbacks"),
     ("callbacks", ["timer"], TypeError, "Found 'timer'"),
-    ("sharing", "mmoe2", ValueError, "['hard', 'none'] or a Sharing object. Found 'mmoe2'"),
+    ("sharing", "mmoe2", ValueError, "'soft'] or a Sharing object. Found 'mmoe2'"),
     ("sharing", HardSharing, TypeError, "a Sharing object. Found the class"),
     ("schedule", "later", ValueError, "['joint'] or a Schedule object. Found 'later'"),
     ("tasks", "survival", ValueError, "['classification', 'regression'] or a Task object"),

@@ -1,23 +1,21 @@
-"""What every member of a family must do: generated over the `__all__` of tasks and sharing."""
-
-import itertools
+"""What every task kind must do, generated over the `__all__` of tasks; names; the step."""
 
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose, assert_array_equal
+from networks import architecture, spread
+from numpy.testing import assert_allclose
 from sklearn.base import clone
 from torch import Generator
 
 from skmtl import MultiTaskClassifierRegressor, schedules, sharing, tasks
 from skmtl._resolve import known_names, resolve
-from skmtl.sharing import SHARED, Architecture, HardSharing, NoSharing
+from skmtl.sharing import HardSharing
 from skmtl.tasks import ClassificationTask, RegressionTask, Task, TaskLosses
 from skmtl.training import FixedWeights, TrainingData
 from skmtl.training.adam import StackAdam
 from skmtl.training.step import train_step
 
-SCHEMES = known_names(sharing, sharing.Sharing)
 rng = np.random.default_rng(0)
 NUMBERS, WORDS = rng.normal(5, 3, size=40), np.array(["a", "b", "c", "b"] * 10)
 # every kind of task with labels it accepts; a new kind adds a line here
@@ -105,95 +103,9 @@ def test_tasks_side_by_side_have_the_losses_they_have_alone():
         assert_allclose(losses[0, at], alone[0, 0])
 
 
-# Sharing
-
-
-def architecture(task_outputs=(1, 3, 1), hidden=(6, 5), heads=(), dropout=0.0):
-    return Architecture(4, tuple(task_outputs), hidden, heads, "relu", dropout)
-
-
-def build(scheme, seeds=(0, 1), **kwargs):
-    return SCHEMES[scheme]().build(
-        architecture(**kwargs), [Generator().manual_seed(s) for s in seeds]
-    )
-
-
-def spread(network):
-    """Weights away from zero, so that last layers say something."""
-    with torch.no_grad():
-        for i, p in enumerate(network.parameters()):
-            p.add_(0.3 * torch.randn(p.shape, generator=Generator().manual_seed(i)))
-    return network
-
-
-SHAPES = list(
-    itertools.product(SCHEMES, [(), (5,), (6, 5)], [(), (3,)], [(1,), (1, 3, 1), (2,) * 100])
-)
-
-
-@pytest.mark.parametrize(("scheme", "hidden", "heads", "outputs"), SHAPES)
-def test_shapes_and_owners(scheme, hidden, heads, outputs):
-    network = build(scheme, hidden=hidden, heads=heads, task_outputs=outputs)
-    assert network(torch.randn(2, 7, 4)).shape == (2, 7, sum(outputs))
-    owners = network.owners()
-    assert set(owners) == {name for name, _ in network.named_parameters()}
-    for name, p in network.named_parameters():
-        assert len(p) == 2
-        torch.broadcast_shapes(p.shape, owners[name].shape)
-        assert owners[name].min() >= SHARED
-        assert owners[name].max() < len(outputs)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("heads", [(), (3,)])
-def test_only_its_owner_and_the_shared_parts_move_with_a_task(scheme, heads):
-    network = spread(build(scheme, heads=heads))
-    columns = [slice(0, 1), slice(1, 4), slice(4, 5)]
-    for task, own in enumerate(columns):
-        network.zero_grad()
-        network(torch.randn(2, 20, 4, generator=Generator()))[..., own].square().sum().backward()
-        for name, p in network.named_parameters():
-            owner = network.owners()[name].expand(p.shape)
-            strangers = (owner != task) & (owner != SHARED)
-            assert (p.grad[strangers] == 0).all(), name
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_member_of_a_stack_is_the_member_alone(scheme):
-    stack, alone = build(scheme, seeds=(3, 4, 5)), build(scheme, seeds=(4,))
-    for (name, p), q in zip(stack.named_parameters(), alone.parameters(), strict=True):
-        assert_array_equal(p[1].detach(), q[0].detach(), err_msg=name)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_network_compiles(scheme):
-    network = spread(build(scheme))
-    x = torch.randn(2, 7, 4)
-    traced = torch.export.export(network, (x,)).module()
-    assert_allclose(traced(x).detach(), network(x).detach(), rtol=1e-5, atol=1e-6)
-
-
-def test_parameter_counts():
-    d, h, outputs = 4, (6, 5), 5
-    trunk = (d + 1) * h[0] + (h[0] + 1) * h[1]
-    skip = (d + 1) * outputs
-    hard = sum(p.numel() for p in build("hard", seeds=(0,)).parameters())
-    assert hard == trunk + h[1] * outputs + skip
-    # every tower is padded to the widest task, three outputs
-    none = sum(p.numel() for p in build("none", seeds=(0,)).parameters())
-    assert none == 3 * (trunk + h[1] * 3) + skip
-
-
-@pytest.mark.parametrize("scheme", [HardSharing, NoSharing])
-def test_without_layers_every_scheme_is_linear(scheme):
-    network = scheme().build(architecture(hidden=()), [Generator()])
-    assert network.skip is None
-    assert network.features(torch.ones(1, 2, 4)) is None
-    assert [tuple(p.shape) for p in network.parameters()] == [(1, 4, 5), (1, 1, 5)]
-
-
 def test_names_of_the_families():
-    assert list(SCHEMES) == ["hard", "none"]
+    schemes = "cgc cross_stitch dselectk hard low_rank ltb mmoe mtan none ple related soft"
+    assert sorted(known_names(sharing, sharing.Sharing)) == schemes.split()
     assert list(known_names(tasks, Task)) == ["classification", "regression"]
     assert list(known_names(schedules, schedules.Schedule)) == ["joint"]
     given = HardSharing(linear_skip=False)

@@ -1,4 +1,4 @@
-"""The contracts of a sharing scheme and of the network it builds.
+"""The contracts of a sharing scheme, of the network it builds and of the blocks in it.
 
 Shapes: K members, b rows, d features, C outputs of all tasks together, T tasks.
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
+import torch
 from sklearn.base import BaseEstimator
 from torch import Generator, Tensor, nn
 
@@ -19,7 +22,9 @@ SHARED = -1  # owner of a parameter that serves every task
 class Architecture:
     """What the estimator's parameters and the data ask of a network.
 
-    ``task_outputs`` lists the output columns of each task, in the engine's order.
+    Tasks stand in the engine's order: ``task_outputs`` lists the output columns of each,
+    ``task_kinds`` a number that tasks of one kind share (their output layers can be compared), and
+    ``task_order`` where each stands in the target table.
     """
 
     n_features: int
@@ -28,6 +33,18 @@ class Architecture:
     head_layer_sizes: tuple[int, ...]
     activation: str
     dropout: float
+    task_kinds: tuple[int, ...]
+    task_order: tuple[int, ...]
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.task_outputs)
+
+    @property
+    def task_owner(self) -> Tensor:
+        """Owners (T, 1, 1) of parameters with a copy per task."""
+        return torch.arange(self.n_tasks).view(-1, 1, 1)
 
 
 class Sharing(BaseEstimator, ABC):
@@ -35,11 +52,40 @@ class Sharing(BaseEstimator, ABC):
 
     @abstractmethod
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
-        """Return a network of ``len(generators)`` members, member k drawn from generator k."""
+        """Return a network of ``len(generators)`` members, member k drawn from generator k.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or the scheme has no meaning for these layers.
+        """
+
+
+class Block(nn.Module, ABC):
+    """A module with parameters of its own, of which it knows whose they are."""
+
+    @abstractmethod
+    def owners(self) -> dict[str, Tensor]:
+        """Task that each parameter serves, by name; not those of modules inside.
+
+        Integers that broadcast against the parameter: a task's position in the engine's order, or
+        `SHARED`.
+        """
+
+    def penalty(self) -> Tensor | None:
+        """What is added to each member's loss, (K,); None: nothing."""
+        return None
+
+    def anneal(self) -> None:
+        """Called before every epoch of training, the first too: step a temperature, if any."""
 
 
 class Network(nn.Module, ABC):
-    """K independent networks as one: every parameter's first dimension is the member."""
+    """K independent networks as one: every parameter's first dimension is the member.
+
+    Parameters belong to the `Block`s inside. One that is no subject of training (a temperature) has
+    ``requires_grad=False``: it then leaves and returns with its member like any other.
+    """
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -49,10 +95,31 @@ class Network(nn.Module, ABC):
     def features(self, x: Tensor) -> Tensor | None:
         """The shared representation (K, b, h) where tasks part; None if there is none."""
 
-    @abstractmethod
-    def owners(self) -> dict[str, Tensor]:
-        """Task that each parameter serves, by parameter name.
+    def penalty(self) -> Tensor | None:
+        """What the blocks add to each member's loss, (K,); None: nothing."""
+        if not hasattr(self, "_penalised"):  # found once: this is called at every step
+            self._penalised = [b for b in self._blocks() if b.penalty() is not None]
+        if not self._penalised:
+            return None
+        penalties: list[Any] = [block.penalty() for block in self._penalised]
+        return reduce(torch.add, penalties)
 
-        Integers that broadcast against the parameter: a task's position in the engine's order, or
-        `SHARED`. Penalties, freezing and surgery per task are all read from it.
+    def anneal(self) -> None:
+        """Tell the blocks that an epoch of training begins."""
+        for block in self._blocks():
+            block.anneal()
+
+    def _blocks(self) -> list[Block]:
+        return [module for module in self.modules() if isinstance(module, Block)]
+
+    def owners(self) -> dict[str, Tensor]:
+        """Task that each parameter serves, by parameter name; see `Block.owners`.
+
+        Penalties, freezing and surgery per task are all read from it.
         """
+        return {
+            f"{path}.{name}": owner
+            for path, block in self.named_modules()
+            if isinstance(block, Block)
+            for name, owner in block.owners().items()
+        }

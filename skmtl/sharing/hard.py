@@ -1,13 +1,17 @@
-"""The two ends: a network per task, and one trunk for all."""
+"""The two ends, and the nearest step from one to the other: no sharing, hard sharing, low rank."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from torch import Generator, Tensor
+import torch
+from torch import Generator, Tensor, nn
 
-from .base import Architecture, Network, Sharing
-from .layers import TaskHeads, hidden_layers, shared
+from .base import SHARED, Architecture, Block, Network, Sharing
+from .checks import check_int, require_layers
+from .layers import ACTIVATIONS, draw_weights, hidden_layers
+from .network import TaskNetwork, Towers
 
 
 class HardSharing(Sharing):
@@ -33,8 +37,10 @@ class HardSharing(Sharing):
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
         """Return the network; see `Sharing.build`."""
         a = architecture
-        return TrunkNetwork(
-            a, a.hidden_layer_sizes, a.head_layer_sizes, self.linear_skip, generators
+        sizes = (a.n_features, *a.hidden_layer_sizes)
+        trunk = hidden_layers((len(generators),), sizes, a, generators)
+        return TaskNetwork.around(
+            trunk, a, generators, linear_skip=self.linear_skip, per_task=False
         )
 
 
@@ -57,41 +63,87 @@ class NoSharing(Sharing):
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
         """Return the network; see `Sharing.build`."""
         a = architecture
-        towers = (*a.hidden_layer_sizes, *a.head_layer_sizes)
-        return TrunkNetwork(a, (), towers, self.linear_skip, generators)
+        towers = Towers(a, generators, owner=a.task_owner)
+        per_task = bool(a.hidden_layer_sizes)
+        return TaskNetwork.around(
+            towers, a, generators, linear_skip=self.linear_skip, per_task=per_task
+        )
 
 
-class TrunkNetwork(Network):
-    """Trunk, heads and linear skip; without trunk layers, a tower per task."""
+class LowRank(Sharing):
+    """A trunk whose weights are shared but for a low-rank part of each task's own.
+
+    Task t's weights of a hidden layer are ``W + A_t B_t``, with A_t (n_in, rank) and B_t
+    (rank, n_out): the residual adapters of Rebuffi et al. (2017) in the low-rank form of Hu et al.
+    (2022). Biases are shared. Rank 0 is hard sharing; a task costs ``rank * (n_in + n_out)``
+    parameters a layer, where a tower would cost ``n_in * n_out``.
+
+    Parameters
+    ----------
+    rank : int, default=4
+        Rank of the task parts.
+    linear_skip : bool, default=True
+        As in `HardSharing`.
+
+    References
+    ----------
+    S.-A. Rebuffi, H. Bilen, A. Vedaldi (2017). Learning multiple visual domains with residual
+    adapters. NeurIPS.
+    E. Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR.
+    """
+
+    def __init__(self, rank=4, linear_skip=True):
+        self.rank = rank
+        self.linear_skip = linear_skip
+
+    def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
+        """Return the network; see `Sharing.build`."""
+        check_int(self.rank, "rank", self, low=0)
+        require_layers(architecture, self, "a low-rank part is one of a hidden layer's weights")
+        if self.rank == 0:
+            return HardSharing(self.linear_skip).build(architecture, generators)
+        a = architecture
+        kinds = [partial(LowRankLayer, rank=self.rank)] * len(a.hidden_layer_sizes)
+        trunk = Towers(a, generators, kinds=kinds, owner=a.task_owner)
+        return TaskNetwork.around(trunk, a, generators, linear_skip=self.linear_skip, per_task=True)
+
+
+class LowRankLayer(Block):
+    """``activation(x W + (x A_t) B_t + bias)``: (K, T, b, n_in) to (K, T, b, n_out)."""
 
     def __init__(
         self,
-        architecture: Architecture,
-        trunk_sizes: Sequence[int],
-        head_sizes: Sequence[int],
-        linear_skip: bool,
+        stack: tuple[int, ...],
+        n_in: int,
+        n_out: int,
         generators: Sequence[Generator],
+        *,
+        rank: int,
+        activation: str,
+        owner: Tensor,
     ):
         super().__init__()
-        a = architecture
-        sizes = (a.n_features, *trunk_sizes)
-        self.trunk = hidden_layers((len(generators),), sizes, a, generators)
-        has_skip = linear_skip and bool(trunk_sizes or head_sizes)
-        # the skip brings the bias: the heads then add its output in their own matrix product
-        self.heads = TaskHeads(sizes[-1], head_sizes, a, generators, bias=not has_skip)
-        self.skip = TaskHeads(a.n_features, (), a, generators) if has_skip else None
+        weight, down = torch.zeros(stack[0], n_in, n_out), torch.zeros(*stack, n_in, rank)
+        draw_weights(weight, generators)
+        draw_weights(down, generators)
+        self.weight, self.down = nn.Parameter(weight), nn.Parameter(down)
+        self.up = nn.Parameter(
+            torch.zeros(*stack, rank, n_out)
+        )  # tasks start with the same weights
+        self.bias = nn.Parameter(torch.zeros(stack[0], 1, n_out))
+        self.activation, self.owner = activation, owner
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs (K, b, C) of inputs (K, b, d)."""
-        return self.heads(self.trunk(x), None if self.skip is None else self.skip(x))
-
-    def features(self, x: Tensor) -> Tensor | None:
-        """The trunk's output (K, b, h); None where towers have nothing in common."""
-        return self.trunk(x) if len(self.trunk) else None
+        """Map x: one product of all rows, and two thin ones per task."""
+        n_tasks = self.up.shape[1]
+        rows = x[:, :1] if x.stride(1) == 0 else x  # the first layer's input is one for all tasks
+        common = torch.baddbmm(self.bias, rows.flatten(1, 2), self.weight)
+        common = common.unflatten(1, rows.shape[1:3]).expand(-1, n_tasks, -1, -1)
+        own = x.flatten(0, 1) @ self.down.flatten(0, 1)
+        mapped = torch.baddbmm(common.flatten(0, 1), own, self.up.flatten(0, 1))
+        return ACTIVATIONS[self.activation](mapped).unflatten(0, (-1, n_tasks))
 
     def owners(self) -> dict[str, Tensor]:
-        """Owner of each parameter; see `Network.owners`."""
-        parts = {"trunk": shared(self.trunk), "heads": self.heads.owners()}
-        if self.skip is not None:
-            parts["skip"] = self.skip.owners()
-        return {f"{part}.{name}": o for part, own in parts.items() for name, o in own.items()}
+        """Owner of each parameter; see `Block.owners`."""
+        common = torch.tensor(SHARED)
+        return {"weight": common, "bias": common, "down": self.owner, "up": self.owner}

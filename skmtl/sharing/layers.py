@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from .base import SHARED, Architecture
+from .base import SHARED, Architecture, Block
 
 # In place where a derivative needs the result only: the input is a fresh product nobody else reads.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -30,11 +29,46 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class StackedLinear(nn.Module):
-    """Affine map per copy: (*stack, b, n_in) to (*stack, b, n_out), in one matrix product.
+Layer = Callable[..., nn.Module]  # makes a layer from the parameters of `StackedLinear`
 
-    Without ``generators`` the weights start at zero.
+
+def affine(
+    x: Tensor, weight: Tensor, added: Tensor | None, activate: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """``activate(x @ weight + added)`` per copy: (*stack, b, n_in) to (*stack, b, n_out).
+
+    The activation sees the product as it came: in place on a view, autograd would copy it.
     """
+    if x.dim() == 3:
+        return activate(torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight))
+    x, weight, shape = x.flatten(0, -3), weight.flatten(0, -3), x.shape
+    added = None if added is None else added.flatten(0, -3)
+    flat = torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
+    return activate(flat).view(*shape[:-1], flat.shape[-1])
+
+
+class StackedLinear(Block):
+    """Affine map per copy, and an activation, in one matrix product.
+
+    Parameters
+    ----------
+    stack : tuple of int
+        Members first.
+    n_in, n_out : int
+        (*stack, b, n_in) becomes (*stack, b, n_out).
+    generators : list of Generator, default=None
+        One a member. None: the weights start at zero.
+    bias : bool, default=True
+    activation : str, default="identity"
+        Key of `ACTIVATIONS`. In this module, since a module's call costs like a product.
+    distinct : bool, default=False
+        Whether the copies along the last dimension of the stack start different, as experts must.
+    owner : Tensor, default=None
+        Whose the parameters are; see `Block.owners`. None: everybody's.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
 
     def __init__(
         self,
@@ -44,34 +78,56 @@ class StackedLinear(nn.Module):
         generators: Sequence[Generator] | None = None,
         *,
         bias: bool = True,
+        activation: str = "identity",
+        distinct: bool = False,
+        owner: Tensor | None = None,
     ):
         super().__init__()
         weight = torch.zeros(*stack, n_in, n_out)
         if generators is not None:
-            bound = math.sqrt(6.0 / (n_in + n_out))  # Glorot & Bengio (2010), as MLPRegressor
-            for k, generator in enumerate(generators):
-                draw = torch.empty(n_in, n_out, dtype=torch.float64)
-                weight[k] = draw.uniform_(-bound, bound, generator=generator)
+            draw_weights(weight, generators, stack[-1] if distinct else 1)
         self.weight = nn.Parameter(weight)
         initial = nn.Parameter(torch.zeros(*stack, 1, n_out)) if bias else None
         self.register_parameter("bias", initial)
+        self.activation = activation
+        self.owner = torch.tensor(SHARED) if owner is None else owner
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Map x; a layer without bias adds ``plus`` (*stack, b, n_out) in the same product."""
         own: Any = self._parameters  # where `self.weight` looks last, after everywhere else
-        weight, bias = own["weight"], own["bias"]
+        bias = own["bias"]
         added = plus if bias is None else bias
-        if x.dim() == 3:
-            return torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
-        x, weight, shape = x.flatten(0, -3), weight.flatten(0, -3), x.shape
-        added = None if added is None else added.flatten(0, -3)
-        flat = torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
-        return flat.view(*shape[:-1], flat.shape[-1])
+        return affine(x, own["weight"], added, ACTIVATIONS[self.activation])
+
+    def owners(self) -> dict[str, Tensor]:
+        """One owner for all."""
+        return {name: self.owner for name, _ in self.named_parameters(recurse=False)}
 
     def extra_repr(self) -> str:
         """Show the stack and the sizes."""
         *stack, n_in, n_out = self.weight.shape
-        return f"{n_in}, {n_out}, stack={tuple(stack)}, bias={self.bias is not None}"
+        return (
+            f"{n_in}, {n_out}, stack={tuple(stack)}, bias={self.bias is not None}, "
+            f"activation={self.activation!r}"
+        )
+
+
+def draw_weights(weight: Tensor, generators: Sequence[Generator], n_distinct: int = 1) -> None:
+    """Fill a weight (K, ..., n_in, n_out) by Glorot & Bengio (2010), as `MLPRegressor` does.
+
+    Every member has its own generator. ``n_distinct`` draws differ along the last dimension of the
+    stack; along those between it and the members, weights are equal.
+    """
+    n_in, n_out = weight.shape[-2:]
+    bound = math.sqrt(6.0 / (n_in + n_out))
+    for member, generator in zip(weight, generators, strict=True):
+        draws = [
+            torch.empty(n_in, n_out, dtype=torch.float64).uniform_(
+                -bound, bound, generator=generator
+            )
+            for _ in range(n_distinct)
+        ]
+        member.copy_(torch.stack(draws) if n_distinct > 1 else draws[0])
 
 
 class SeededDropout(nn.Module):
@@ -94,49 +150,54 @@ class SeededDropout(nn.Module):
         return x * mask.div_(1 - self.p)
 
 
-class HiddenLayer(StackedLinear):
-    """A `StackedLinear` followed by an activation: one module, since a call costs like a product."""
-
-    def __init__(
-        self,
-        stack: tuple[int, ...],
-        n_in: int,
-        n_out: int,
-        generators: Sequence[Generator],
-        activation: str,
-    ):
-        super().__init__(stack, n_in, n_out, generators)
-        self.activation = activation
-
-    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        """Map x and activate."""
-        return ACTIVATIONS[self.activation](super().forward(x, plus))
-
-    def extra_repr(self) -> str:
-        """Add the activation to the layer's repr."""
-        return f"{super().extra_repr()}, activation={self.activation!r}"
-
-
 def hidden_layers(
     stack: tuple[int, ...],
     sizes: Sequence[int],
     architecture: Architecture,
     generators: Sequence[Generator],
+    *,
+    kinds: Sequence[Layer] | None = None,
+    **kwargs: Any,
 ) -> nn.Sequential:
-    """Hidden layers ``sizes[0] -> sizes[1] -> ...``, each followed by activation and dropout."""
+    """Hidden layers ``sizes[0] -> sizes[1] -> ...``, each followed by activation and dropout.
+
+    ``kinds`` are the classes of the layers, one each, if not all are `StackedLinear`; ``kwargs`` are
+    keyword parameters of `StackedLinear`.
+    """
     layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes):
-        layers.append(HiddenLayer(stack, n_in, n_out, generators, architecture.activation))
+    kinds = [StackedLinear] * (len(sizes) - 1) if kinds is None else kinds
+    for kind, n_in, n_out in zip(kinds, sizes[:-1], sizes[1:], strict=True):
+        layers.append(
+            kind(stack, n_in, n_out, generators, activation=architecture.activation, **kwargs)
+        )
         if architecture.dropout:
             layers.append(SeededDropout(architecture.dropout))
     return nn.Sequential(*layers)
 
 
 class TaskHeads(nn.Module):
-    """Everything that belongs to one task alone: (K, b, h) to (K, b, C).
+    """Everything that belongs to one task alone, from features to the outputs (K, b, C).
 
-    Without hidden layers all heads are one matrix product. With them each task has a tower, all
-    towers of one shape, stacked (K, T); their last layers are padded to the widest task.
+    Heads without hidden layers on shared features (K, b, h) are one matrix product. All others are
+    a tower per task, all of one shape, stacked (K, T); their last layers are padded to the widest
+    task.
+
+    Parameters
+    ----------
+    n_in : int
+        Width h of the features.
+    sizes : sequence of int
+        Hidden layers of every head.
+    architecture : Architecture
+    generators : list of Generator
+    bias : bool, default=True
+        Without bias, `forward` adds its ``plus``.
+    per_task : bool, default=False
+        Whether every task has features of its own, (K, T, b, h).
+    kinds : sequence of class, default=None
+        Of the hidden layers, as in `hidden_layers`.
+    last : class, default=None
+        Of the last layer, where it is not just a `StackedLinear`.
     """
 
     def __init__(
@@ -147,42 +208,46 @@ class TaskHeads(nn.Module):
         generators: Sequence[Generator],
         *,
         bias: bool = True,
+        per_task: bool = False,
+        kinds: Sequence[Layer] | None = None,
+        last: Layer | None = None,
     ):
         super().__init__()
-        task_outputs = architecture.task_outputs
-        n_members, n_tasks, widest = len(generators), len(task_outputs), max(task_outputs)
-        self.owner = torch.repeat_interleave(
-            torch.arange(n_tasks), torch.tensor(task_outputs)
-        )  # (C,)
-        if not sizes:
-            self.towers = None
-            self.last = StackedLinear((n_members,), n_in, sum(task_outputs), bias=bias)
+        a = architecture
+        self.n_tasks = a.n_tasks
+        self.stacked = per_task or bool(sizes) or last is not None
+        if not self.stacked:
+            owner = torch.repeat_interleave(torch.arange(a.n_tasks), torch.tensor(a.task_outputs))
+            self.last: nn.Module = StackedLinear(
+                (len(generators),), n_in, sum(a.task_outputs), bias=bias, owner=owner
+            )
             return
-        stack = (n_members, n_tasks)
-        self.towers = hidden_layers(stack, (n_in, *sizes), architecture, generators)
-        self.last = StackedLinear(stack, sizes[-1], widest, bias=bias)
-        columns = [t * widest + c for t, width in enumerate(task_outputs) for c in range(width)]
-        padded = len(columns) < n_tasks * widest
+        stack, widest = (len(generators), a.n_tasks), max(a.task_outputs)
+        self.towers = hidden_layers(
+            stack, (n_in, *sizes), a, generators, kinds=kinds, owner=a.task_owner
+        )
+        make_last = StackedLinear if last is None else last
+        self.last = make_last(stack, (n_in, *sizes)[-1], widest, bias=bias, owner=a.task_owner)
+        columns = [t * widest + c for t, width in enumerate(a.task_outputs) for c in range(width)]
+        padded = len(columns) < a.n_tasks * widest
         self.register_buffer("columns", torch.tensor(columns) if padded else None)
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Outputs of x; heads without bias add ``plus`` (K, b, C) to them."""
-        if self.towers is None:
+        if not self.stacked:
             return self.last.forward(x, plus)  # spares a call's bookkeeping
-        n_members, n_tasks = self.last.weight.shape[:2]
-        h = self.towers(x.unsqueeze(1).expand(n_members, n_tasks, *x.shape[1:]))
-        outputs = self.last(h).transpose(1, 2).flatten(2)  # (K, b, T * widest)
+        if x.dim() == 3:
+            x = per_copy(x, self.n_tasks)
+        outputs = self.last(self.towers(x))
+        if outputs.shape[-1] == 1:  # (K, T, b, 1)
+            outputs = outputs.squeeze(-1).transpose(1, 2)
+        else:
+            outputs = outputs.transpose(1, 2).flatten(2)  # (K, b, T * widest)
         if self.columns is not None:
             outputs = outputs.index_select(2, self.columns)
         return outputs if plus is None else outputs + plus
 
-    def owners(self) -> dict[str, Tensor]:
-        """Owner of each parameter, as `Network.owners`."""
-        by_tower = torch.arange(self.last.weight.shape[1]).view(-1, 1, 1)
-        owner = self.owner if self.towers is None else by_tower
-        return {name: owner for name, _ in self.named_parameters()}
 
-
-def shared(module: nn.Module) -> dict[str, Tensor]:
-    """Owners of a module that serves every task."""
-    return {name: torch.tensor(SHARED) for name, _ in module.named_parameters()}
+def per_copy(x: Tensor, n_copies: int) -> Tensor:
+    """View of x (K, b, h) for every copy, (K, n_copies, b, h)."""
+    return x.unsqueeze(1).expand(-1, n_copies, -1, -1)

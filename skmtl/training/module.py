@@ -92,6 +92,10 @@ class MultiTaskModule(nn.Module):
         span = self.span.nan_to_num(posinf=1.0)
         return inside + span * torch.tanh(outside / span)
 
+    def penalty(self) -> Tensor | None:
+        """What the network adds to each member's loss, (K,), if anything."""
+        return self.network.penalty()  # type: ignore[operator]
+
     @property
     def n_members(self) -> int:
         """Members in the stack."""

@@ -184,6 +184,7 @@ class MultiTaskNet(NeuralNet):
 
     def _train_epoch(self, iterator: TrainBatches) -> EpochLosses:
         active = self.active(len(self.history) - 1, len(self.task_names))
+        self.module_.network.anneal()
         tasks = None if all(active) else torch.tensor(active, device=self.device)
         per_batch = self._listens("on_batch_begin") or self._listens("on_batch_end")
         on_gradients = self._notify_gradients if self._listens("on_grad_computed") else None
@@ -284,12 +285,16 @@ class MultiTaskNet(NeuralNet):
         """Loss by which every member still in the stack is judged.
 
         On validation rows the weighted sum over tasks; without them what is minimised: that sum on the
-        training rows and the L2 penalty.
+        training rows, the L2 penalty and that of the sharing scheme.
         """
         if self.has_validation:
             return self._epoch_values["valid_total"][self._stack, 0].tolist()
-        penalty = self.optimizer_.penalty().double().cpu().numpy()
-        return (self._epoch_values["train_total"][self._stack, 0] + penalty).tolist()
+        penalty = self.optimizer_.penalty()
+        with torch.no_grad():
+            of_scheme = self.module_.penalty()
+        penalty = penalty if of_scheme is None else penalty + of_scheme
+        total = self._epoch_values["train_total"][self._stack, 0]
+        return (total + penalty.double().cpu().numpy()).tolist()
 
     def keep_members(self, staying: Tensor) -> None:
         """Let the members not in ``staying`` (positions in the stack) leave it."""

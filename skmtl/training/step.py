@@ -18,7 +18,7 @@ Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
 
 
 def train_step(
-    module: nn.Module,
+    module: Any,
     loss: Loss,
     batch: Batch,
     weighting: Weighting,
@@ -39,7 +39,12 @@ def train_step(
     for group in optimizer.param_groups:  # zero_grad, without its bookkeeping
         for parameter in group["params"]:
             parameter.grad = None
-    losses.backward(weights.expand_as(losses))  # of the weighted sum, without two more nodes
+    penalty = module.penalty()
+    ends, gradients = [losses], [weights.expand_as(losses)]
+    if penalty is not None:
+        ends.append(penalty)
+        gradients.append(torch.ones_like(penalty))
+    torch.autograd.backward(ends, gradients)  # of the weighted sum, without more nodes
     if on_gradients is not None:
         on_gradients(batch)
     optimizer.step()

@@ -1,0 +1,403 @@
+"""Experts and gates: every task mixes the features of several networks, in shares of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+
+import torch
+from torch import Generator, Tensor, nn
+
+from .base import SHARED, Architecture, Block, Network, Sharing
+from .checks import check_float, check_int, require_layers
+from .layers import StackedLinear, hidden_layers, per_copy
+from .network import TaskNetwork
+
+WHY = "they are what its experts are made of"
+
+
+class MMoE(Sharing):
+    """Multi-gate mixture-of-experts (Ma et al. 2018).
+
+    Every expert is a network of ``hidden_layer_sizes``; task t's features are
+    ``sum_e softmax(x G_t)_e expert_e(x)``. One expert is hard sharing.
+
+    Parameters
+    ----------
+    n_experts : int, default=4
+        Experts, shared by all tasks.
+    linear_skip : bool, default=True
+        As in `HardSharing`.
+
+    References
+    ----------
+    J. Ma, Z. Zhao, X. Yi, J. Chen, L. Hong, E. Chi (2018). Modeling task relationships in
+    multi-task learning with multi-gate mixture-of-experts. KDD.
+    """
+
+    name = "mmoe"
+
+    def __init__(self, n_experts=4, linear_skip=True):
+        self.n_experts = n_experts
+        self.linear_skip = linear_skip
+
+    def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
+        """Return the network; see `Sharing.build`."""
+        check_int(self.n_experts, "n_experts", self, low=1)
+        require_layers(architecture, self, WHY)
+        body = Extraction(
+            architecture, generators, [architecture.hidden_layer_sizes], self.n_experts, 0
+        )
+        return TaskNetwork.around(
+            body, architecture, generators, linear_skip=self.linear_skip, per_task=True
+        )
+
+
+class CGC(Sharing):
+    """Customized gate control (Tang et al. 2020): experts for all tasks, and experts for one.
+
+    Every expert is a network of ``hidden_layer_sizes``; each task's gate mixes its own experts and
+    the shared ones. Without shared experts, and one for each task, nothing is shared.
+
+    Parameters
+    ----------
+    n_shared_experts : int, default=2
+        Experts that serve every task.
+    n_task_experts : int, default=1
+        Experts of each task.
+    linear_skip : bool, default=True
+        As in `HardSharing`.
+
+    References
+    ----------
+    H. Tang, J. Liu, M. Zhao, X. Gong (2020). Progressive layered extraction (PLE): a novel
+    multi-task learning model for personalized recommendations. RecSys.
+    """
+
+    name = "cgc"
+
+    def __init__(self, n_shared_experts=2, n_task_experts=1, linear_skip=True):
+        self.n_shared_experts = n_shared_experts
+        self.n_task_experts = n_task_experts
+        self.linear_skip = linear_skip
+
+    def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
+        """Return the network; see `Sharing.build`."""
+        return self._build([architecture.hidden_layer_sizes], architecture, generators)
+
+    def _build(
+        self,
+        levels: Sequence[tuple[int, ...]],
+        architecture: Architecture,
+        generators: Sequence[Generator],
+    ) -> Network:
+        check_int(self.n_shared_experts, "n_shared_experts", self, low=0)
+        check_int(self.n_task_experts, "n_task_experts", self, low=0)
+        if not self.n_shared_experts + self.n_task_experts:
+            raise ValueError(
+                f"{type(self).__name__} needs an expert: found n_shared_experts=0 and n_task_experts=0."
+            )
+        require_layers(architecture, self, WHY)
+        body = Extraction(
+            architecture, generators, levels, self.n_shared_experts, self.n_task_experts
+        )
+        return TaskNetwork.around(
+            body, architecture, generators, linear_skip=self.linear_skip, per_task=True
+        )
+
+
+class PLE(CGC):
+    """Progressive layered extraction (Tang et al. 2020): a level of `CGC` after another.
+
+    Each hidden layer is a level, whose experts are one layer deep. Between levels a gate for the
+    shared experts mixes the experts of all tasks. One level is `CGC`.
+
+    Parameters
+    ----------
+    n_shared_experts : int, default=2
+        Experts that serve every task, at each level.
+    n_task_experts : int, default=1
+        Experts of each task, at each level.
+    linear_skip : bool, default=True
+        As in `HardSharing`.
+
+    References
+    ----------
+    H. Tang, J. Liu, M. Zhao, X. Gong (2020). Progressive layered extraction (PLE): a novel
+    multi-task learning model for personalized recommendations. RecSys.
+    """
+
+    name = "ple"
+
+    def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
+        """Return the network; see `Sharing.build`."""
+        levels = [(size,) for size in architecture.hidden_layer_sizes]
+        return self._build(levels, architecture, generators)
+
+
+class Extraction(nn.Module):
+    """Levels of gated experts: (K, b, d) to (K, T, b, h).
+
+    Parameters
+    ----------
+    architecture : Architecture
+    generators : list of Generator
+    levels : sequence of tuple of int
+        Layers of the experts at each level.
+    n_shared, n_own : int
+        Experts that serve every task, and experts of each task, at each level.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        generators: Sequence[Generator],
+        levels: Sequence[tuple[int, ...]],
+        n_shared: int,
+        n_own: int,
+    ):
+        super().__init__()
+        a, made, n_in = architecture, [], architecture.n_features
+        for i, sizes in enumerate(levels):
+            first, last = i == 0, i == len(levels) - 1
+            made.append(
+                Level(a, generators, (n_in, *sizes), n_shared, n_own, first=first, last=last)
+            )
+            n_in = sizes[-1]
+        self.levels = nn.ModuleList(made)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of every task."""
+        own, common = x, x
+        for level in self.levels:
+            own, common = level(own, common)
+        return own
+
+
+class Level(nn.Module):
+    """Experts and a gate per task; before the last level also a gate for what is shared.
+
+    Gates have no bias and start even. At the first level all inputs are one, (K, b, n_in), and a gate
+    is a product for all tasks together.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        generators: Sequence[Generator],
+        sizes: tuple[int, ...],
+        n_shared: int,
+        n_own: int,
+        *,
+        first: bool,
+        last: bool,
+    ):
+        super().__init__()
+        a, n_members = architecture, len(generators)
+        self.n_tasks, self.n_own, self.n_shared = a.n_tasks, n_own, n_shared
+        # before the last level a task's experts also feed the shared gate, so they serve all tasks
+        separate = last or not n_shared
+        owner = a.task_owner.unsqueeze(-1) if separate else None
+        self.own = self.common = self.common_gate = None
+        if n_own:
+            self.own = hidden_layers(
+                (n_members, a.n_tasks, n_own), sizes, a, generators, distinct=True, owner=owner
+            )
+        if n_shared:
+            self.common = hidden_layers((n_members, n_shared), sizes, a, generators, distinct=True)
+        n_seen, n_all = n_own + n_shared, a.n_tasks * n_own + n_shared
+        tasks = torch.arange(a.n_tasks)
+        if first:
+            whose = tasks.repeat_interleave(n_seen) if separate else None
+            self.gate = StackedLinear(
+                (n_members,), sizes[0], a.n_tasks * n_seen, bias=False, owner=whose
+            )
+        else:
+            whose = a.task_owner if separate else None
+            self.gate = StackedLinear(
+                (n_members, a.n_tasks), sizes[0], n_seen, bias=False, owner=whose
+            )
+        if not last and n_shared:
+            self.common_gate = StackedLinear((n_members,), sizes[0], n_all, bias=False)
+
+    def forward(self, own: Tensor, common: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of every task (K, T, b, h) and shared ones (K, b, h), the latter if any."""
+        shares = self.gate(own)
+        if own.dim() == 3:  # (K, b, T * E)
+            shares = shares.unflatten(-1, (self.n_tasks, -1)).transpose(1, 2)
+            own = per_copy(own, self.n_tasks)
+        shares = shares.softmax(-1)  # (K, T, b, E)
+        experts = (
+            None
+            if self.own is None
+            else self.own(own.unsqueeze(2).expand(-1, -1, self.n_own, -1, -1))
+        )
+        pool = None if self.common is None else self.common(per_copy(common, self.n_shared))
+        features = gated(shares, experts, pool)
+        if self.common_gate is None:
+            return features, common
+        assert pool is not None, "a gate for what is shared has shared experts"
+        every = pool if experts is None else torch.cat([experts.flatten(1, 2), pool], 1)
+        shares = self.common_gate(common).softmax(-1).unsqueeze(1)  # (K, 1, b, all)
+        return features, gated(shares, None, every).squeeze(1)
+
+
+def gated(shares: Tensor, own: Tensor | None, pool: Tensor | None) -> Tensor:
+    """Mix experts per sample: shares (K, T, b, E) of own (K, T, E', b, h) and pool (K, E'', b, h)."""
+    parts = []
+    n_own = 0 if own is None else own.shape[2]
+    if own is not None:
+        mine = shares[..., :n_own].transpose(2, 3).unsqueeze(-1)  # (K, T, E', b, 1)
+        parts.append((mine * own).sum(2) if n_own > 1 else mine.squeeze(2) * own.squeeze(2))
+    if pool is not None:
+        by_row = pool.permute(0, 2, 1, 3).flatten(0, 1)  # (K b, E'', h)
+        common = torch.bmm(shares[..., n_own:].transpose(1, 2).flatten(0, 1), by_row)
+        parts.append(common.unflatten(0, (shares.shape[0], -1)).transpose(1, 2))
+    return reduce(torch.add, parts)
+
+
+class DSelectK(Sharing):
+    """Mixture of experts whose gates select at most k of them (Hazimeh et al. 2021).
+
+    A task's gate is a mixture of ``k`` selectors. Each writes the number of an expert in binary, a
+    smooth step of a parameter for every bit: 0 or 1 outside a band around zero. The band narrows to
+    nothing over ``anneal_epochs``, from when on exactly one expert answers each selector; until
+    then ``entropy`` penalises undecided ones. The paper's static form: gates do not depend on the
+    sample.
+
+    Parameters
+    ----------
+    n_experts : int, default=4
+        Experts, networks of ``hidden_layer_sizes`` shared by all tasks. If it is no power of two,
+        the first experts have two numbers.
+    k : int, default=2
+        Most experts that a task uses.
+    entropy : float, default=1e-3
+        Weight of the selectors' entropies beside the tasks' mean losses.
+    anneal_epochs : int, default=20
+        Epochs over which the band narrows.
+    linear_skip : bool, default=True
+        As in `HardSharing`.
+
+    References
+    ----------
+    H. Hazimeh et al. (2021). DSelect-k: differentiable selection in the mixture of experts with
+    applications to multi-task learning. NeurIPS.
+    """
+
+    name = "dselectk"
+
+    def __init__(self, n_experts=4, k=2, entropy=1e-3, anneal_epochs=20, linear_skip=True):
+        self.n_experts = n_experts
+        self.k = k
+        self.entropy = entropy
+        self.anneal_epochs = anneal_epochs
+        self.linear_skip = linear_skip
+
+    def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
+        """Return the network; see `Sharing.build`."""
+        check_int(self.n_experts, "n_experts", self, low=1)
+        check_int(self.k, "k", self, low=1, high=self.n_experts)
+        check_float(self.entropy, "entropy", self, low=0)
+        check_int(self.anneal_epochs, "anneal_epochs", self, low=1)
+        require_layers(architecture, self, WHY)
+        a = architecture
+        body = SelectedExperts(a, generators, self.n_experts)
+        body.gate = SelectorGate(
+            a, generators, self.n_experts, self.k, self.entropy, self.anneal_epochs
+        )
+        return TaskNetwork.around(body, a, generators, linear_skip=self.linear_skip, per_task=True)
+
+
+class SelectedExperts(nn.Module):
+    """Experts mixed by a gate that is one for all samples: (K, b, d) to (K, T, b, h)."""
+
+    gate: SelectorGate
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        generators: Sequence[Generator],
+        n_experts: int,
+    ):
+        super().__init__()
+        sizes = (architecture.n_features, *architecture.hidden_layer_sizes)
+        stack = (len(generators), n_experts)
+        self.n_experts = n_experts
+        self.experts = hidden_layers(stack, sizes, architecture, generators, distinct=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of every task."""
+        experts = self.experts(per_copy(x, self.n_experts))
+        mixed = torch.bmm(self.gate(), experts.flatten(2))
+        return mixed.unflatten(-1, experts.shape[2:])
+
+
+class SelectorGate(Block):
+    """Shares (K, T, E) of the experts, from k selectors a task."""
+
+    codes: Tensor
+    expert: Tensor
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        generators: Sequence[Generator],
+        n_experts: int,
+        k: int,
+        entropy: float,
+        anneal_epochs: int,
+    ):
+        super().__init__()
+        a, n_members = architecture, len(generators)
+        n_bits = max(1, math.ceil(math.log2(n_experts)))
+        start = torch.empty(n_members, 1, k, n_bits)
+        for member, generator in zip(start, generators, strict=True):
+            member.uniform_(-0.1, 0.1, generator=generator)  # else the selectors would stay equal
+        self.bits = nn.Parameter(start.repeat(1, a.n_tasks, 1, 1))
+        self.weight = nn.Parameter(torch.zeros(n_members, a.n_tasks, k))
+        self.width = nn.Parameter(torch.ones(n_members, 1, 1, 1), requires_grad=False)
+        self.entropy, self.narrowing = entropy, 1 / anneal_epochs
+        self.task_owner = a.task_owner
+        codes = torch.arange(2**n_bits)
+        self.register_buffer("codes", (codes.unsqueeze(-1) >> torch.arange(n_bits)) & 1)
+        expert = torch.zeros(2**n_bits, n_experts)
+        expert[codes, codes % n_experts] = 1.0
+        self.register_buffer("expert", expert)
+
+    def forward(self) -> Tensor:
+        """Shares; those of a task sum to one."""
+        return (self.weight.softmax(-1).unsqueeze(-1) * self._selected()).sum(2)
+
+    def _selected(self) -> Tensor:
+        """Share of every expert in each selector, (K, T, k, E)."""
+        step = smooth_step(self.bits, self.width).unsqueeze(-2)  # (K, T, k, 1, n_bits)
+        chances = torch.where(self.codes.bool(), step, 1 - step).prod(-1)
+        return chances @ self.expert
+
+    def anneal(self) -> None:
+        """Narrow the band."""
+        with torch.no_grad():
+            self.width.sub_(self.narrowing).clamp_(min=0)
+
+    def penalty(self) -> Tensor | None:
+        """Weighted entropy of the selectors, (K,)."""
+        if not self.entropy:
+            return None
+        chances = self._selected()
+        return -self.entropy * torch.xlogy(chances, chances.clamp(min=1e-9)).sum((1, 2, 3))
+
+    def owners(self) -> dict[str, Tensor]:
+        """Owner of each parameter; see `Block.owners`."""
+        return {
+            "bits": self.task_owner,
+            "weight": self.task_owner.squeeze(-1),
+            "width": torch.tensor(SHARED),
+        }
+
+
+def smooth_step(t: Tensor, width: Tensor) -> Tensor:
+    """Cubic from 0 at ``-width / 2`` to 1 at ``width / 2``, flat outside; a step where width is 0."""
+    u = (t / width.clamp(min=1e-6)).clamp(-0.5, 0.5)
+    return u * (1.5 - 2 * u.square()) + 0.5

@@ -1,0 +1,258 @@
+"""A tower per task, tied softly: by the distance of their parameters, or by mixing their features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial, reduce
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from .base import SHARED, Architecture, Network, Sharing
+from .checks import check_choice, check_float, require_layers
+from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
+from .network import TaskNetwork, Towers
+
+SMOOTH = 1e-6  # added under the root of a squared singular value, which has no slope at zero
+
+
+class SoftSharing(Sharing):
+    """A tower per task, and a penalty on the distance of their parameters (Duong et al. 2015).
+
+    Task t's weights are ``W_t = C + V_t``: a centre and a deviation (Evgeniou & Pontil 2004). Added
+    to the loss is ``strength / 2 * sum_t ||V_t||^2``, or ``strength * sum_t ||V_t||_1``; over a
+    free centre the first is the squared distance from the mean of the towers. Deviations are
+    trained on a scale that shrinks with ``strength``, so that no strength is too large for Adam:
+    0 is `NoSharing`, and towards infinity all towers are one.
+
+    With ``penalty="trace_norm"`` there is no centre: the penalty is the sum of singular values of
+    each layer's weights, written as a matrix with a row per task, which favours towers that are
+    combinations of a few (Yang & Hospedales 2017, their "last axis flattening").
+
+    Parameters
+    ----------
+    strength : float, default=0.1
+        Weight of the penalty beside the tasks' mean losses.
+    penalty : {"l2", "l1", "trace_norm"}, default="l2"
+        Distance that is penalised.
+    layers : "hidden", "all" or list of int, default="hidden"
+        Layers that are tied: the hidden ones; or also those of heads and linear skip, the last
+        ones among tasks of one kind; or the hidden layers of these indices.
+    linear_skip : bool, default=True
+        As in `HardSharing`; a skip per task.
+
+    References
+    ----------
+    L. Duong, T. Cohn, S. Bird, P. Cook (2015). Low resource dependency parsing: cross-lingual
+    parameter sharing in a neural network parser. ACL.
+    T. Evgeniou, M. Pontil (2004). Regularized multi-task learning. KDD.
+    Y. Yang, T. Hospedales (2017). Trace norm regularised deep multi-task learning. ICLR workshop.
+    """
+
+    def __init__(self, strength=0.1, penalty="l2", layers="hidden", linear_skip=True):
+        self.strength = strength
+        self.penalty = penalty
+        self.layers = layers
+        self.linear_skip = linear_skip
+
+    def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
+        """Return the network; see `Sharing.build`."""
+        check_float(self.strength, "strength", self, low=0)
+        check_choice(self.penalty, "penalty", self, ["l2", "l1", "trace_norm"])
+        a = architecture
+        hidden, heads, outputs = tied_layers(self.layers, self, a)
+        if self.strength == 0:
+            tied: Layer = StackedLinear
+        elif self.penalty == "trace_norm":
+            tied = partial(TraceNormLinear, strength=self.strength)
+        else:
+            tied = partial(CentredLinear, strength=self.strength, penalty=self.penalty)
+        one_kind = partial(tied, task_kinds=(0,) * a.n_tasks) if self.strength else tied
+        by_kind = partial(tied, task_kinds=a.task_kinds) if self.strength else None
+        towers = Towers(
+            a,
+            generators,
+            kinds=[one_kind if t else StackedLinear for t in hidden],
+            owner=a.task_owner,
+        )
+        return TaskNetwork.around(
+            towers,
+            a,
+            generators,
+            linear_skip=self.linear_skip,
+            per_task=bool(hidden),
+            kinds=[one_kind if t else StackedLinear for t in heads],
+            last=by_kind if outputs else None,
+        )
+
+
+def tied_layers(
+    layers: Any, scheme: Sharing, architecture: Architecture
+) -> tuple[list[bool], list[bool], bool]:
+    """Which hidden layers, which layers of the heads, and whether the outputs are tied."""
+    a = architecture
+    n_hidden, n_heads = len(a.hidden_layer_sizes), len(a.head_layer_sizes)
+    if isinstance(layers, str) and layers == "all":
+        if not n_hidden + n_heads and len(set(a.task_kinds)) == a.n_tasks > 1:
+            require_layers(a, scheme, "no two tasks are of one kind, whose outputs could be tied")
+        return [True] * n_hidden, [True] * n_heads, True
+    if isinstance(layers, str) and layers == "hidden":
+        require_layers(a, scheme, "they are what it ties (layers='all' ties the outputs too)")
+        return [True] * n_hidden, [False] * n_heads, False
+    require_layers(a, scheme, "they are what it ties (layers='all' ties the outputs too)")
+    accepted = f"'hidden', 'all' or a list of indices from {-n_hidden} to {n_hidden - 1}"
+    is_list = isinstance(layers, list | tuple) and bool(layers)
+    if not is_list or not all(
+        isinstance(i, int | np.integer) and -n_hidden <= i < n_hidden for i in layers
+    ):
+        raise ValueError(
+            f"Parameter layers of {type(scheme).__name__} must be {accepted}. Found {layers!r}."
+        )
+    tied = {int(i) % n_hidden for i in layers}
+    return [i in tied for i in range(n_hidden)], [False] * n_heads, False
+
+
+class CentredLinear(StackedLinear):
+    """`StackedLinear` of stack (K, T) whose weights are a centre and a scaled deviation per task.
+
+    Parameters
+    ----------
+    strength : float
+        Weight of the penalty on deviations, > 0.
+    penalty : {"l2", "l1"}
+    task_kinds : tuple of int
+        Tasks of equal kind have a centre in common.
+    """
+
+    centre_weight: Tensor
+    centre_bias: Tensor
+    kinds: Tensor | None
+
+    def __init__(
+        self,
+        stack: tuple[int, ...],
+        n_in: int,
+        n_out: int,
+        generators: Sequence[Generator] | None = None,
+        *,
+        strength: float,
+        penalty: str,
+        task_kinds: tuple[int, ...],
+        **kwargs: Any,
+    ):
+        super().__init__(stack, n_in, n_out, None, **kwargs)
+        n_kinds = max(task_kinds) + 1
+        centre = torch.zeros(stack[0], n_kinds, n_in, n_out)
+        if generators is not None:
+            draw_weights(centre, generators)
+        self.centre_weight = nn.Parameter(centre)
+        zero = None if self.bias is None else nn.Parameter(torch.zeros(stack[0], n_kinds, 1, n_out))
+        self.register_parameter("centre_bias", zero)
+        self.register_buffer("kinds", torch.tensor(task_kinds) if n_kinds > 1 else None)
+        self.squared = penalty == "l2"
+        # V = scale * parameter makes the penalty's curvature at most one, however strong it is
+        self.scale = (1 + strength) ** (-0.5 if self.squared else -1.0)
+        self.factor = strength / (1 + strength)
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """Map x."""
+        added = plus if self.bias is None else self._around(self.centre_bias, self.bias)
+        weight = self._around(self.centre_weight, self.weight)
+        return affine(x, weight, added, ACTIVATIONS[self.activation])
+
+    def _around(self, centre: Tensor, deviation: Tensor) -> Tensor:
+        if self.kinds is not None:
+            centre = centre.index_select(1, self.kinds)
+        return torch.add(centre, deviation, alpha=self.scale)
+
+    def penalty(self) -> Tensor:
+        """Weighted distance of each member's tasks from their centres, (K,)."""
+        deviations = [p.flatten(1) for p in (self.weight, self.bias) if p is not None]
+        if self.squared:
+            return 0.5 * self.factor * reduce(torch.add, [v.square().sum(1) for v in deviations])
+        return self.factor * reduce(torch.add, [v.abs().sum(1) for v in deviations])
+
+    def owners(self) -> dict[str, Tensor]:
+        """Deviations belong to their task, centres to all."""
+        centres = {f"centre_{name}": torch.tensor(SHARED) for name in ("weight", "bias")}
+        named = dict(self.named_parameters(recurse=False))
+        return {name: centres.get(name, self.owner) for name in named}
+
+
+class TraceNormLinear(StackedLinear):
+    """`StackedLinear` of stack (K, T) with a penalty on the rank of its weights over the tasks."""
+
+    def __init__(self, *args: Any, strength: float, task_kinds: tuple[int, ...], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.strength = strength
+        self.groups = [
+            [t for t, k in enumerate(task_kinds) if k == kind] for kind in sorted(set(task_kinds))
+        ]
+
+    def penalty(self) -> Tensor:
+        """Trace norm of the matrix (T, all weights) of each member, (K,)."""
+        rows = [p.flatten(2) for p in (self.weight, self.bias) if p is not None]
+        matrix = torch.cat(rows, -1)
+        parts = [matrix] if len(self.groups) == 1 else [matrix[:, g] for g in self.groups]
+        return self.strength * reduce(torch.add, [trace_norm(part) for part in parts])
+
+
+def trace_norm(matrix: Tensor) -> Tensor:
+    """Sum of singular values of each matrix (..., T, D), from its Gramian (T, T)."""
+    squares = torch.linalg.eigvalsh(matrix @ matrix.mT)
+    return squares.clamp(min=0).add(SMOOTH).sqrt().sum(-1)
+
+
+class CrossStitch(Sharing):
+    """A tower per task whose features are mixed after every hidden layer (Misra et al. 2016).
+
+    A cross-stitch unit, a (T, T) matrix learned with the rest, makes the input of task t's next
+    layer from the features of all tasks.
+
+    Parameters
+    ----------
+    same_task : float, default=0.9
+        Initial share of a task's own features (the paper's alpha_S); the other tasks divide the
+        rest evenly. 1 starts without sharing.
+    linear_skip : bool, default=True
+        As in `HardSharing`.
+
+    References
+    ----------
+    I. Misra, A. Shrivastava, A. Gupta, M. Hebert (2016). Cross-stitch networks for multi-task
+    learning. CVPR.
+    """
+
+    def __init__(self, same_task=0.9, linear_skip=True):
+        self.same_task = same_task
+        self.linear_skip = linear_skip
+
+    def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
+        """Return the network; see `Sharing.build`."""
+        check_float(self.same_task, "same_task", self, low=0, high=1)
+        require_layers(architecture, self, "their features are what it mixes")
+        a = architecture
+        kinds = [partial(StitchedLinear, same_task=self.same_task)] * len(a.hidden_layer_sizes)
+        towers = Towers(a, generators, kinds=kinds)  # through the units, a tower serves every task
+        return TaskNetwork.around(
+            towers, a, generators, linear_skip=self.linear_skip, per_task=True
+        )
+
+
+class StitchedLinear(StackedLinear):
+    """`StackedLinear` of stack (K, T) followed by a cross-stitch unit."""
+
+    def __init__(self, stack: tuple[int, ...], *args: Any, same_task: float, **kwargs: Any):
+        super().__init__(stack, *args, **kwargs)
+        n_tasks = stack[1]
+        other = (1 - same_task) / max(n_tasks - 1, 1)
+        unit = torch.full((n_tasks, n_tasks), other)
+        unit.fill_diagonal_(same_task if n_tasks > 1 else 1.0)
+        self.stitch = nn.Parameter(unit.repeat(stack[0], 1, 1))
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """Map x, and mix the tasks' features."""
+        features = super().forward(x, plus)
+        return torch.bmm(self.stitch, features.flatten(2)).view_as(features)
