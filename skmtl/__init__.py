@@ -2,7 +2,13 @@
 
 from skmtl._classifier_regressor import MultiTaskClassifierRegressor
 from skmtl._pure import MultiTaskClassifier, MultiTaskRegressor
+from skmtl._soft_sharing_ensemble import SoftSharingEnsemble
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["MultiTaskClassifier", "MultiTaskClassifierRegressor", "MultiTaskRegressor"]
+__all__ = [
+    "MultiTaskClassifier",
+    "MultiTaskClassifierRegressor",
+    "MultiTaskRegressor",
+    "SoftSharingEnsemble",
+]

@@ -233,7 +233,7 @@ class BaseMultiTask(FittedMultiTask):
             feature_names=getattr(self, "feature_names_in_", None),
             task_names=[str(name) for name in names],
             loss_weights=_parameters.check_loss_weights(self.loss_weights, names),
-            sharing=resolve(self.sharing, sharing, sharing.Sharing, parameter="sharing"),
+            sharing=self._resolve_sharing(names),
             schedule=resolve(self.schedule, schedules, schedules.Schedule, parameter="schedule"),
             hidden_layer_sizes=_parameters.check_sizes(
                 self.hidden_layer_sizes, "hidden_layer_sizes"
@@ -255,6 +255,10 @@ class BaseMultiTask(FittedMultiTask):
             random_state=self.random_state,
             verbose=int(self.verbose),
         )
+
+    def _resolve_sharing(self, names: list[Any]) -> sharing.Sharing:
+        """Return the scheme for tasks of these names."""
+        return resolve(self.sharing, sharing, sharing.Sharing, parameter="sharing")
 
     def _keep(self, net, prepared, container):
         self.net_ = net

@@ -262,7 +262,7 @@ def _build_module(
 def _warn_if_unscaled(x: Tensor, labelled: Tensor, names: Sequence[str] | None) -> None:
     some = labelled[:: max(1, len(labelled) // LOOK)].to(x.device)
     size = x.index_select(0, some).double().square().mean(0).sqrt().cpu().numpy()
-    worst = int(size.argmax())
+    worst = int(np.argmax(size))
     usual = np.median(size[size > 0]) if (size > 0).any() else 1.0
     if size[worst] == 0 or (1 / FAR < size[worst] < FAR and size[worst] < FAR * usual):
         return
@@ -322,7 +322,7 @@ def _decay(
         per_task, shared = np.full(table.n_tasks, float(n_rows)), float(n_rows)
     else:
         weight = table.weight.astype(float)
-        per_task, shared = weight.sum(axis=0), weight.max(axis=1).sum()
+        per_task, shared = weight.sum(axis=0), float(weight.max(axis=1).sum())
     served = np.append(per_task, shared)  # SHARED is the last
     factors = torch.from_numpy(np.divide(alpha, served, out=0 * served, where=served > 0))
     decay: dict[str, float | Tensor] = {}

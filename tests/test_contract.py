@@ -26,7 +26,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor
+from skmtl import (
+    MultiTaskClassifier,
+    MultiTaskClassifierRegressor,
+    MultiTaskRegressor,
+    SoftSharingEnsemble,
+)
 from skmtl.sharing import HardSharing
 
 QUICK = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -40,6 +45,9 @@ QUICK = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (8,), "random_stat
         MultiTaskClassifierRegressor(tasks="classification"),
         MultiTaskClassifier(),
         MultiTaskRegressor(),
+        SoftSharingEnsemble(),
+        SoftSharingEnsemble(tasks="regression"),
+        SoftSharingEnsemble(tasks="classification"),
     ]
 )
 def test_every_check_of_sklearn_passes_with_default_parameters(estimator, check):

@@ -27,8 +27,9 @@ from skmtl.sharing import (
     RelatedSharing,
     SoftSharing,
 )
-from skmtl.sharing.experts import gated, smooth_step
-from skmtl.sharing.related import estimate
+from skmtl.sharing.experts import gated
+from skmtl.sharing.related import correlation
+from skmtl.sharing.selection import smooth_step
 from skmtl.sharing.soft import trace_norm
 
 NAMES = known_names(sharing, sharing.Sharing)
@@ -340,13 +341,27 @@ def test_a_trace_norm_thresholds_singular_values():
     )
 
 
-def test_a_learned_relation_is_the_root_of_the_gramian():
+def test_the_relation_of_towers_is_the_correlation_of_their_weights():
     w = rng.normal(size=(1, 4, 7))
-    by_svd = np.linalg.svd(w[0])
-    expected = by_svd[0] * by_svd[1] @ by_svd[0].T
-    found = estimate([torch.from_numpy(w[..., :3]), torch.from_numpy(w[..., 3:])], None)[0]
-    assert_allclose(found, expected * 4 / np.trace(expected), rtol=1e-8)
-    assert_array_equal(estimate([torch.zeros(2, 3, 5)], None)[1], np.eye(3))
+    parts = [torch.from_numpy(w[..., :3]), torch.from_numpy(w[..., 3:])]
+    rows = w[0] / np.linalg.norm(w[0], axis=1, keepdims=True)
+    assert_allclose(correlation(parts, None)[0], rows @ rows.T, atol=1e-12)
+    kinds = torch.tensor([0, 0, 1, 1])
+    found = correlation(parts, kinds.unsqueeze(1) == kinds)[0]
+    assert_allclose(found, rows @ rows.T * np.kron(np.eye(2), np.ones((2, 2))), atol=1e-12)
+    assert_array_equal(correlation([torch.zeros(2, 3, 5)], None)[1], np.eye(3))
+
+
+def test_related_by_the_identity_is_no_sharing():
+    scheme = RelatedSharing(strength=0, relation=np.eye(3), layers="hidden")
+    expected = fitted("none", alpha=0.0).predict(X)
+    assert_allclose(fitted(scheme, alpha=0.0).predict(X), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_fully_related_tasks_are_one():
+    scheme = RelatedSharing(strength=0.01, relation=np.ones((3, 3)))
+    predictions = fitted(scheme).module_.network(torch.from_numpy(X).expand(2, -1, -1))
+    assert_allclose(predictions[..., 0].detach(), predictions[..., 2].detach(), atol=1e-9)
 
 
 def test_a_new_relation_leaves_the_towers_as_they_are():

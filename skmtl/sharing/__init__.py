@@ -12,11 +12,12 @@ HardSharing(linear_skip=False)
 """
 
 from .base import SHARED, Architecture, Block, Network, Sharing
-from .experts import CGC, PLE, DSelectK, MMoE
+from .experts import CGC, PLE, MMoE
 from .hard import HardSharing, LowRank, NoSharing
 from .layers import ACTIVATIONS
 from .related import RelatedSharing
 from .routing import LTB, MTAN
+from .selection import DSelectK
 from .soft import CrossStitch, SoftSharing
 
 __all__ = [

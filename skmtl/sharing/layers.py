@@ -99,6 +99,10 @@ class StackedLinear(Block):
         added = plus if bias is None else bias
         return affine(x, own["weight"], added, ACTIVATIONS[self.activation])
 
+    def effective_weight(self) -> Tensor:
+        """Weights (*stack, n_in, n_out) that map inputs, from whatever parameters make them up."""
+        return self.weight
+
     def owners(self) -> dict[str, Tensor]:
         """One owner for all."""
         return {name: self.owner for name, _ in self.named_parameters(recurse=False)}

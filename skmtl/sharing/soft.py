@@ -159,8 +159,11 @@ class CentredLinear(StackedLinear):
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Map x."""
         added = plus if self.bias is None else self._around(self.centre_bias, self.bias)
-        weight = self._around(self.centre_weight, self.weight)
-        return affine(x, weight, added, ACTIVATIONS[self.activation])
+        return affine(x, self.effective_weight(), added, ACTIVATIONS[self.activation])
+
+    def effective_weight(self) -> Tensor:
+        """Weights (K, T, n_in, n_out)."""
+        return self._around(self.centre_weight, self.weight)
 
     def _around(self, centre: Tensor, deviation: Tensor) -> Tensor:
         if self.kinds is not None:

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
 
 
 class EpochLines(Callback):
@@ -29,6 +28,10 @@ class EpochBar(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
+        from tqdm.auto import (
+            tqdm,
+        )  # warns in a notebook without ipywidgets, only where a bar is asked for
+
         self.bar_ = tqdm(total=net.max_epochs, unit="epoch", leave=True)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -39,7 +42,11 @@ class EpochBar(Callback):
         self.bar_.update()
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Close the bar."""
+        """Close the bar, full if training ended by itself: one that is not is red in a notebook."""
+        if net.stopped_early_:
+            self.bar_.total = self.bar_.n
+            if hasattr(self.bar_, "container"):  # the notebook's widget
+                self.bar_.container.children[1].max = self.bar_.n
         self.bar_.close()
         del self.bar_
 

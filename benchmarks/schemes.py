@@ -1,0 +1,86 @@
+"""What each sharing scheme costs: parameters and seconds of a step, beside hard sharing.
+
+Ratios of medians, interleaved in one process. Writes docs/benchmarks/schemes.md.
+"""
+
+import pathlib
+import sys
+import warnings
+
+import pandas as pd
+import torch
+from speed import data, ours
+from timing import interleave
+
+from skmtl import sharing
+from skmtl._resolve import known_names
+from skmtl.sharing import CGC, MMoE, SoftSharing
+
+BATCH = 256
+NAMES = [n for n in known_names(sharing, sharing.Sharing) if n != "hard"]
+
+
+def fit(scheme, n_tasks):
+    X, Y = data(n=10_000, n_tasks=n_tasks)
+    return lambda: ours(BATCH, sharing=scheme, max_iter=5).fit(X, Y)
+
+
+def asked():
+    """Yield the ratios an issue put a limit on, towers first."""
+    times = interleave(
+        {"one": fit("none", 1)} | {s: fit(s, 20) for s in ("soft", "none", "cross_stitch")}, repeats=7
+    )
+    for scheme in ("none", "cross_stitch", "soft"):
+        yield f"20 towers, {scheme} / one tower", times[scheme] / times["one"], 4.0
+    for penalty in ("l2", "l1", "trace_norm"):
+        times = interleave(
+            {"soft": fit(SoftSharing(penalty=penalty), 20), "none": fit("none", 20)}, repeats=7
+        )
+        yield f"20 towers, soft ({penalty}) / none", times["soft"] / times["none"], 1.15
+    eight = {"mmoe": MMoE(n_experts=8), "cgc": CGC(n_shared_experts=4, n_task_experts=1)}
+    times = interleave(
+        {"hard": fit("hard", 4)} | {name: fit(scheme, 4) for name, scheme in eight.items()},
+        repeats=7,
+    )
+    for name in eight:
+        yield f"{name}, 8 experts, 4 tasks / hard", times[name] / times["hard"], 4.0
+
+
+def costs(n_tasks):
+    """Parameters and time of every scheme with its defaults, over those of hard sharing."""
+    times = interleave({name: fit(name, n_tasks) for name in ["hard", *NAMES]}, repeats=5)
+    X, Y = data(n=300, n_tasks=n_tasks)
+    sizes = {}
+    for name in times:
+        network = ours(BATCH, sharing=name, max_iter=1).fit(X, Y).module_.network
+        sizes[name] = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    return pd.DataFrame(
+        {
+            f"parameters, {n_tasks} tasks": pd.Series(sizes) / sizes["hard"],
+            f"time, {n_tasks} tasks": pd.Series(times) / times["hard"],
+        }
+    )
+
+
+def main(names):
+    warnings.simplefilter("ignore")
+    rows = []
+    for what, ratio, limit in asked():
+        print(f"{what}: {ratio:.2f} (asked: {limit})", flush=True)
+        rows.append((what, ratio, limit))
+    if names:
+        return
+    table = pd.concat([costs(4), costs(20)], axis=1).sort_values("time, 20 tasks")
+    print(table.round(2))
+    limits = pd.DataFrame(rows, columns=["what", "measured", "asked"]).set_index("what")
+    path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "schemes.md"
+    path.write_text(
+        "# Cost of the sharing schemes\n\nn=10,000, d=50, regressions, layers of 64 and 64, batch 256, "
+        f"one member, defaults of each scheme; {torch.get_num_threads()} CPU cores. Parameters and "
+        f"time of a fit over those of hard sharing:\n\n{table.to_markdown(floatfmt='.2f')}\n\n"
+        f"Times against each other:\n\n{limits.to_markdown(floatfmt='.2f')}\n"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
