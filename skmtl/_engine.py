@@ -316,7 +316,8 @@ def _decay(
     """L2 gradient factor by parameter name: alpha / (weight of the labels it serves).
 
     A task's parameters see its labels, shared ones every row: with a mean loss, alpha then is what
-    it is in `Ridge` (and 1 / C in `LogisticRegression`). Biases are free.
+    it is in `Ridge` (and 1 / C in `LogisticRegression`). Biases are free. The quadratic penalties of
+    the sharing scheme are added.
     """
     if table.weight is None:
         per_task, shared = np.full(table.n_tasks, float(n_rows)), float(n_rows)
@@ -326,10 +327,11 @@ def _decay(
     served = np.append(per_task, shared)  # SHARED is the last
     factors = torch.from_numpy(np.divide(alpha, served, out=0 * served, where=served > 0))
     decay: dict[str, float | Tensor] = {}
+    of_scheme = network.decay()
     trained = {name for name, p in network.named_parameters() if p.requires_grad}
     for name, owner in network.owners().items():
         decays = name in trained and not name.endswith("bias")
-        factor = factors[owner] if decays else torch.zeros(())
+        factor = (factors[owner] if decays else torch.zeros(())) + of_scheme.get(name, 0.0)
         decay[name] = float(factor.flatten()[0]) if len(factor.unique()) == 1 else factor
     return decay
 

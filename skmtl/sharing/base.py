@@ -76,6 +76,10 @@ class Block(nn.Module, ABC):
         """What is added to each member's loss, (K,); None: nothing."""
         return None
 
+    def decay(self) -> dict[str, float]:
+        """Factors f of penalties ``f / 2 * ||p||^2`` by parameter name; they cost the step nothing."""
+        return {}
+
     def anneal(self) -> None:
         """Called before every epoch of training, the first too: step a temperature, if any."""
 
@@ -96,7 +100,7 @@ class Network(nn.Module, ABC):
         """The shared representation (K, b, h) where tasks part; None if there is none."""
 
     def penalty(self) -> Tensor | None:
-        """What the blocks add to each member's loss, (K,); None: nothing."""
+        """What the blocks add to each member's loss beside their `decay`, (K,); None: nothing."""
         if not hasattr(self, "_penalised"):  # found once: this is called at every step
             self._penalised = [b for b in self._blocks() if b.penalty() is not None]
         if not self._penalised:
@@ -108,6 +112,15 @@ class Network(nn.Module, ABC):
         """Tell the blocks that an epoch of training begins."""
         for block in self._blocks():
             block.anneal()
+
+    def decay(self) -> dict[str, float]:
+        """Factors of the blocks' quadratic penalties, by parameter name."""
+        return {
+            f"{path}.{name}": factor
+            for path, block in self.named_modules()
+            if isinstance(block, Block)
+            for name, factor in block.decay().items()
+        }
 
     def _blocks(self) -> list[Block]:
         return [module for module in self.modules() if isinstance(module, Block)]

@@ -29,6 +29,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+THIN = 4  # columns under which a batched product is better transposed
 Layer = Callable[..., nn.Module]  # makes a layer from the parameters of `StackedLinear`
 
 
@@ -41,10 +42,35 @@ def affine(
     """
     if x.dim() == 3:
         return activate(torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight))
-    x, weight, shape = x.flatten(0, -3), weight.flatten(0, -3), x.shape
+    x, weight, stack = x.flatten(0, -3), weight.flatten(0, -3), x.shape[:-2]
     added = None if added is None else added.flatten(0, -3)
-    flat = torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
-    return activate(flat).view(*shape[:-1], flat.shape[-1])
+    if weight.shape[-1] < THIN:
+        flat = ThinProduct.apply(x, weight)
+        flat = flat if added is None else flat + added
+    else:
+        flat = torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
+    return activate(flat).unflatten(0, stack)
+
+
+class ThinProduct(torch.autograd.Function):
+    """``x @ weight`` for few columns, (S, b, n) and (S, n, m) to (S, b, m).
+
+    A batched product whose result has a column or two is slow, and so are its gradients; with the rows
+    of the batch last all three are fast (T=20: 0.13 against 0.51 ms, as long as a hidden layer).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        """Product."""
+        ctx.save_for_backward(x, weight)
+        return torch.bmm(weight.mT, x.mT).mT
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Gradients of both."""
+        x, weight = ctx.saved_tensors
+        outer = gradient * weight.mT if weight.shape[-1] == 1 else torch.bmm(gradient, weight.mT)
+        return outer, torch.bmm(gradient.mT, x).mT.contiguous()
 
 
 class StackedLinear(Block):

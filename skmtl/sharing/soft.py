@@ -170,11 +170,16 @@ class CentredLinear(StackedLinear):
             centre = centre.index_select(1, self.kinds)
         return torch.add(centre, deviation, alpha=self.scale)
 
-    def penalty(self) -> Tensor:
-        """Weighted distance of each member's tasks from their centres, (K,)."""
-        deviations = [p.flatten(1) for p in (self.weight, self.bias) if p is not None]
+    def decay(self) -> dict[str, float]:
+        """Squared distance from the centre: L2 on the deviations."""
+        own = {"weight"} if self.bias is None else {"weight", "bias"}
+        return dict.fromkeys(own, self.factor) if self.squared else {}
+
+    def penalty(self) -> Tensor | None:
+        """Weighted absolute distance of each member's tasks from their centres, (K,)."""
         if self.squared:
-            return 0.5 * self.factor * reduce(torch.add, [v.square().sum(1) for v in deviations])
+            return None
+        deviations = [p.flatten(1) for p in (self.weight, self.bias) if p is not None]
         return self.factor * reduce(torch.add, [v.abs().sum(1) for v in deviations])
 
     def owners(self) -> dict[str, Tensor]:
