@@ -17,10 +17,12 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Not in CI: takes about half an hour and wants an idle machine.
+# Not in CI: takes over an hour and wants an idle machine. benchmarks/river.py needs a file more: see there.
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/schemes.py
+	$(BIN)/python benchmarks/schools.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -28,7 +28,8 @@ def fit(scheme, n_tasks):
 def asked():
     """Yield the ratios an issue put a limit on, towers first."""
     times = interleave(
-        {"one": fit("none", 1)} | {s: fit(s, 20) for s in ("soft", "none", "cross_stitch")}, repeats=7
+        {"one": fit("none", 1)} | {s: fit(s, 20) for s in ("soft", "none", "cross_stitch")},
+        repeats=7,
     )
     for scheme in ("none", "cross_stitch", "soft"):
         yield f"20 towers, {scheme} / one tower", times[scheme] / times["one"], 4.0

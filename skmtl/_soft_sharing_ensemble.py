@@ -59,7 +59,8 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
     ----------
     task_relation_ : DataFrame of shape (T, T)
         Correlations of the fitted towers, with the tasks' names: between tasks of one kind those
-        of their last layers, between others those of their hidden layers. Averaged over members.
+        of their last layers, between others those of their hidden layers (of what they learned;
+        with "uniform", of their weights). Averaged over members.
 
     See Also
     --------

@@ -98,6 +98,14 @@ def test_unrelated_tasks_are_trained_as_if_alone():
     assert_allclose(together.predict(X), alone.predict(X), rtol=1e-5, atol=1e-7)
 
 
+def test_tasks_of_two_kinds_are_compared_by_their_hidden_layers():
+    X, Y, _, _ = planted(1)
+    Y = Y[["a0", "a1", "b0"]].assign(a1=np.where(Y["a1"].isna(), None, Y["a1"] > 0))
+    relation = SoftSharingEnsemble(**SMALL).fit(X, Y).task_relation_
+    assert abs(relation.loc["a0", "a1"]) > abs(relation.loc["b0", "a1"])
+    assert abs(relation.loc["a0", "a1"]) < 0.999
+
+
 def test_search_over_strength_and_relation(mixed):
     X, Y = mixed
     grid = {"strength": [0.01, 1.0], "relation": ["uniform", "learned", np.eye(3)]}

@@ -129,6 +129,10 @@ class StackedLinear(Block):
         """Weights (*stack, n_in, n_out) that map inputs, from whatever parameters make them up."""
         return self.weight
 
+    def compared_weight(self) -> Tensor:
+        """Weights by which towers are compared: without what they all have in common, if known."""
+        return self.effective_weight()
+
     def owners(self) -> dict[str, Tensor]:
         """One owner for all."""
         return {name: self.owner for name, _ in self.named_parameters(recurse=False)}

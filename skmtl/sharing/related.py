@@ -35,12 +35,13 @@ class RelatedSharing(Sharing):
 
     ``relation="learned"`` estimates R from the towers before every epoch, as Zhang & Yeung alternate
     between the two; as in Long et al. (2017), hidden and last layers have one each. R is the fifth
-    power, entry by entry, of the correlations of V. The minimum of the penalty over R, the paper's
-    ``(V V^T)^(1/2)``, is not used: towers of unrelated tasks correlate too, by chance, and trained on
-    such a relation they come to be related.
+    power, entry by entry, of the correlations of V, nine parts to one of the identity. The minimum of
+    the penalty over R, the paper's ``(V V^T)^(1/2)``, is not used: towers of unrelated tasks correlate
+    too, by chance, and trained on such a relation they come to be related.
 
-    Weights are written as ``V = R^(1/2) U``, up to scales, and U is trained, which leaves the
-    objective as it is and makes it well conditioned.
+    Weights are written as ``V = R^(1/2) U``, up to scales, and U is trained (and decayed by
+    ``alpha``), which leaves the objective as it is and makes it well conditioned. Early stopping then
+    favours related towers even at strength 0: `NoSharing` is what the identity gives.
 
     Parameters
     ----------
@@ -170,6 +171,10 @@ class RelatedLinear(StackedLinear):
         weight = self.mixed(self.weight)
         return weight if self.centre is None else weight + self.centre
 
+    def compared_weight(self) -> Tensor:
+        """Deviations (K, T, n_in, n_out) from the initial weights."""
+        return self.mixed(self.weight)
+
     def mixed(self, parameter: Tensor) -> Tensor:
         """The tasks' parts of a parameter, (K, T, ...)."""
         return torch.bmm(self.scale * self.mixing, parameter.flatten(2)).view_as(parameter)
@@ -179,7 +184,10 @@ class RelatedLinear(StackedLinear):
         """Mix by another root (K, T, T) of the relation, and leave the tasks' weights as they are."""
         pace = even_pace(root)
         mixing = root * pace
-        change = torch.linalg.solve(mixing, self.mixing.to(root))
+        # the inverse of a symmetric root, which is safer in a stack than a general solver
+        values, vectors = torch.linalg.eigh(root)
+        inverse = (vectors / values.unsqueeze(-2)) @ vectors.mT / pace.mT
+        change = torch.bmm(inverse, self.mixing.to(root))
         for p in (self.weight, self.bias):
             if p is not None:
                 p.copy_(torch.bmm(change, p.flatten(2).to(root)).view_as(p))
@@ -221,7 +229,7 @@ class RelatedNetwork(TaskNetwork):
         for layers, mask in ((inner, None), (outputs, self.same_kind)):
             related = [m for m in layers if isinstance(m, RelatedLinear)]
             if related:
-                relation = correlation([m.mixed(m.weight) for m in related], mask) ** POWER
+                relation = correlation([m.compared_weight() for m in related], mask) ** POWER
                 eye = torch.eye(relation.shape[-1], dtype=relation.dtype)
                 root = square_root((1 - OWN) * relation + OWN * eye)
                 for m in related:
@@ -263,15 +271,14 @@ def tower_relation(network: TaskNetwork, architecture: Architecture) -> np.ndarr
     """Correlations (T, T) of a tower per task, in the order of the target table.
 
     Of tasks of one kind those of the last layers, where the sign of a task matters; of the others
-    those of the hidden layers, less what all have in common. Averaged over the members.
+    those of the hidden layers. Averaged over the members.
     """
     a = architecture
     kinds = torch.tensor(a.task_kinds)
     outputs = [part.last for part in (network.heads, network.skip) if part is not None]
     layers = [m for m in network.modules() if isinstance(m, StackedLinear)]
-    last = [m.effective_weight() for m in layers if m in outputs]
-    inner = [m.effective_weight() for m in layers if m not in outputs]
-    inner = [weight - weight.mean(1, keepdim=True) for weight in inner]
+    last = [m.compared_weight() for m in layers if m in outputs]
+    inner = [m.compared_weight() for m in layers if m not in outputs]
     same_kind = kinds.unsqueeze(1) == kinds
     relation = correlation(last, same_kind)
     if inner:

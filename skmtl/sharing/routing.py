@@ -20,8 +20,8 @@ class MTAN(Sharing):
     A shared trunk, and for each task a mask over the output of every trunk layer. Layer j's mask is
     ``sigmoid(H relu(G [u, a]))``: u is the trunk layer's input, a the task's own masked features
     one layer before; ``mask * trunk_j(u)`` are its features now. The paper's convolutions of size
-    one are dense layers here, as wide as the trunk's; it resizes a by a further convolution, which
-    G does.
+    one are dense layers here, as wide as the trunk's. A block there has two layers, of which u is
+    the first's output, and a passes a further convolution; here a block is one layer.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class LTB(Sharing):
     n_branches : int, default=4
         Copies of each hidden layer.
     temperature : float, default=5.0
-        Initial temperature, at least 0.1.
+        Temperature in the first epoch, at least 0.1.
     anneal_epochs : int, default=20
         Epochs until the temperature is at its lowest.
     linear_skip : bool, default=True
@@ -175,7 +175,9 @@ class Choice(Block):
     ):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(n_members, n_out, n_in))
-        start = torch.full((n_members, 1, 1), float(temperature))
+        start = torch.full(
+            (n_members, 1, 1), temperature / cooling
+        )  # cooled before the first epoch
         self.temperature = nn.Parameter(start, requires_grad=False)
         self.cooling, self.owner = cooling, owner
         self.generators: list[Generator] = []

@@ -19,10 +19,10 @@ class DSelectK(Sharing):
     """Mixture of experts whose gates select at most k of them (Hazimeh et al. 2021).
 
     A task's gate is a mixture of ``k`` selectors. Each writes the number of an expert in binary, a
-    smooth step of a parameter for every bit: 0 or 1 outside a band around zero. The band narrows to
-    nothing over ``anneal_epochs``, from when on exactly one expert answers each selector; until
-    then ``entropy`` penalises undecided ones. The paper's static form: gates do not depend on the
-    sample.
+    smooth step of a parameter for every bit: 0 or 1 outside a band around zero. In training the band
+    narrows to nothing over ``anneal_epochs``, and until then ``entropy`` penalises undecided
+    selectors; in validation and prediction it has no width, so exactly one expert answers each.
+    The paper's static form: gates do not depend on the sample. The paper leaves the band as it is.
 
     Parameters
     ----------
@@ -115,8 +115,9 @@ class SelectorGate(Block):
             member.uniform_(-0.1, 0.1, generator=generator)  # else the selectors would stay equal
         self.bits = nn.Parameter(start.repeat(1, a.n_tasks, 1, 1))
         self.weight = nn.Parameter(torch.zeros(n_members, a.n_tasks, k))
-        self.width = nn.Parameter(torch.ones(n_members, 1, 1, 1), requires_grad=False)
         self.entropy, self.narrowing = entropy, 1 / anneal_epochs
+        start = torch.full((n_members, 1, 1, 1), 1 + self.narrowing)  # 1 in the first epoch
+        self.width = nn.Parameter(start, requires_grad=False)
         self.task_owner = a.task_owner
         codes = torch.arange(2**n_bits)
         self.register_buffer("codes", (codes.unsqueeze(-1) >> torch.arange(n_bits)) & 1)
@@ -130,12 +131,13 @@ class SelectorGate(Block):
 
     def _selected(self) -> Tensor:
         """Share of every expert in each selector, (K, T, k, E)."""
-        step = smooth_step(self.bits, self.width).unsqueeze(-2)  # (K, T, k, 1, n_bits)
+        width = self.width if self.training else torch.zeros_like(self.width)
+        step = smooth_step(self.bits, width).unsqueeze(-2)  # (K, T, k, 1, n_bits)
         chances = torch.where(self.codes.bool(), step, 1 - step).prod(-1)
         return chances @ self.expert
 
     def anneal(self) -> None:
-        """Narrow the band."""
+        """Narrow the band, from one to nothing."""
         with torch.no_grad():
             self.width.sub_(self.narrowing).clamp_(min=0)
 

@@ -217,7 +217,8 @@ class CrossStitch(Sharing):
     """A tower per task whose features are mixed after every hidden layer (Misra et al. 2016).
 
     A cross-stitch unit, a (T, T) matrix learned with the rest, makes the input of task t's next
-    layer from the features of all tasks.
+    layer from the features of all tasks. One unit a layer; the paper has one for each channel of
+    its images.
 
     Parameters
     ----------

@@ -35,11 +35,16 @@ class RegressionTask(Task):
     loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
         Half the squared error (predicts the mean), the absolute error (predicts the median), or
         Huber's (1964) mix of both that changes over at 1.35 standard deviations of the target.
+    standardize : bool, default=True
+        Whether the target is learned in units of its own mean and standard deviation. False: as it
+        is, where the differences between tasks in one unit are what is to be learned (one target
+        in many groups); bring it near mean 0 and deviation 1 then.
 
     Attributes
     ----------
     center_, scale_ : float
-        Weighted mean and standard deviation of the labels seen first, in the target's own unit.
+        Weighted mean and standard deviation of the labels seen first, in the target's own unit; 0
+        and 1 without `standardize`.
 
     Examples
     --------
@@ -53,8 +58,9 @@ class RegressionTask(Task):
     kind = "regression"
     metric = "r2"
 
-    def __init__(self, loss="squared_error"):
+    def __init__(self, loss="squared_error", standardize=True):
         self.loss = loss
+        self.standardize = standardize
 
     def prepare(self, labels, weight, *, name, classes=None):
         if classes is not None:
@@ -66,7 +72,15 @@ class RegressionTask(Task):
                 f"Task {name!r}: RegressionTask's loss must be one of {list(LOSSES)}. "
                 f"Found {self.loss!r}."
             )
+        if not isinstance(self.standardize, bool | np.bool_):
+            raise TypeError(
+                f"Task {name!r}: RegressionTask's standardize must be True or False. "
+                f"Found {self.standardize!r}."
+            )
         labels = _numbers(labels, name)
+        if not self.standardize:
+            self.center_, self.scale_ = 0.0, 1.0
+            return self
         peak = float(np.abs(labels).max()) or 1.0  # squares of labels / peak cannot overflow
         center = np.average(labels / peak, weights=weight)
         scale = np.sqrt(np.average((labels / peak - center) ** 2, weights=weight))
