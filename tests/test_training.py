@@ -17,8 +17,8 @@ from skorch.callbacks import (
     LRScheduler,
 )
 
-from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor
-from skmtl.sharing import HardSharing, NoSharing
+from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor, sharing
+from skmtl._resolve import known_names
 from skmtl.tasks import RegressionTask
 
 QUICK = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -57,15 +57,17 @@ def test_every_member_stops_on_its_own():
     assert max(epochs) < est.n_iter_
 
 
-@pytest.mark.parametrize("n", [300, 1500], ids=["float64", "float32"])
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("sharing", [HardSharing(), NoSharing()], ids=["hard", "none"])
-def test_a_member_in_a_stack_gives_what_it_gives_alone(n, dropout, sharing):
+STACKS = [(n, dropout, s) for n in (300, 1500) for dropout in (0.0, 0.3) for s in ("hard", "none")]
+STACKS += [(300, 0.3, scheme) for scheme in known_names(sharing, sharing.Sharing)]
+
+
+@pytest.mark.parametrize(("n", "dropout", "scheme"), STACKS)  # float64 at 300 rows, float32 at 1500
+def test_a_member_in_a_stack_gives_what_it_gives_alone(n, dropout, scheme):
     X, Y = noisy(n)
     params = {
         "hidden_layer_sizes": (8,),
         "head_layer_sizes": (4,),
-        "sharing": sharing,
+        "sharing": scheme,
         "dropout": dropout,
         "learning_rate_init": 0.02,
         "max_iter": 40,
