@@ -97,6 +97,23 @@ def one_fold(X, y, school, train, test):
     return found
 
 
+def compare(scores):
+    """Every method beside the best ridge: its gain, and what a paired test over folds says of it."""
+    best = scores.iloc[:, :3].mean().idxmax()
+    gains = scores.sub(scores[best], axis=0)
+    others = gains.drop(columns=best)
+    return pd.DataFrame(
+        {
+            "explained variance": scores.mean(),
+            f"gain on {best}": gains.mean(),
+            "folds won": (gains > 0).sum(),
+            "p, paired t": others.apply(lambda g: stats.ttest_1samp(g, 0).pvalue),
+            "p, Wilcoxon": others.apply(lambda g: stats.wilcoxon(g).pvalue),
+        },
+        index=scores.columns,
+    )
+
+
 def main(names):
     warnings.simplefilter("ignore")
     parts = []
@@ -104,19 +121,8 @@ def main(names):
         X, y, school = load(name)
         folds = StratifiedKFold(10, shuffle=True, random_state=0).split(X, school)
         scores = pd.DataFrame([one_fold(X, y, school, *fold) for fold in folds])
-        best = scores.iloc[:, :3].mean().idxmax()
-        table = pd.DataFrame(
-            {
-                "explained variance": scores.mean(),
-                f"gain on {best}": (scores.sub(scores[best], axis=0)).mean(),
-                "p (paired t)": [
-                    np.nan if c == best else stats.ttest_rel(scores[c], scores[best]).pvalue
-                    for c in scores
-                ],
-                "folds won": [(scores[c] > scores[best]).sum() for c in scores],
-            }
-        )
-        print(f"{name}\n{table.round(4)}", flush=True)
+        table = compare(scores)
+        print(f"{name}\n{scores.T.round(4).to_string()}\n{table.to_string()}", flush=True)
         parts.append(
             f"## {name}, {school.max() + 1} schools\n\n{table.to_markdown(floatfmt='.4f')}\n"
         )

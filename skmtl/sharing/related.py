@@ -13,8 +13,8 @@ from torch import Generator, Tensor, nn
 from .base import SHARED, Architecture, Network, Sharing
 from .checks import check_float
 from .layers import ACTIVATIONS, StackedLinear, affine, draw_weights
-from .network import TaskNetwork, Towers
-from .soft import tied_layers
+from .network import TaskNetwork
+from .soft import tied_network
 
 # What a learned relation makes of correlations: unrelated towers correlate too, by chance, and an
 # estimate that feeds back would harden it. An odd power keeps signs, and eigenvalues at or above
@@ -75,23 +75,11 @@ class RelatedSharing(Sharing):
         relation = None
         if not (isinstance(self.relation, str) and self.relation == "learned"):
             relation = check_relation(self.relation, a.n_tasks)[np.ix_(a.task_order, a.task_order)]
-        hidden, heads, outputs = tied_layers(self.layers, self, a)
         same_kind = torch.tensor(a.task_kinds).unsqueeze(1) == torch.tensor(a.task_kinds)
-        inner = partial(RelatedLinear, strength=self.strength, relation=relation, centred=True)
         own = None if relation is None else relation * same_kind.numpy()
+        inner = partial(RelatedLinear, strength=self.strength, relation=relation, centred=True)
         last = partial(RelatedLinear, strength=self.strength, relation=own, centred=False)
-        towers = Towers(
-            a, generators, kinds=[inner if t else StackedLinear for t in hidden], owner=a.task_owner
-        )
-        network = RelatedNetwork.around(
-            towers,
-            a,
-            generators,
-            linear_skip=self.linear_skip,
-            per_task=bool(hidden),
-            kinds=[inner if t else StackedLinear for t in heads],
-            last=last if outputs else None,
-        )
+        network = tied_network(RelatedNetwork, self, a, generators, inner, last)
         network.learned, network.same_kind = relation is None, same_kind
         return network
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial, reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from .checks import check_choice, check_float, require_layers
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
 from .network import TaskNetwork, Towers
 
+Kind = TypeVar("Kind", bound=TaskNetwork)
 SMOOTH = 1e-6  # added under the root of a squared singular value, which has no slope at zero
 
 
@@ -61,31 +62,37 @@ class SoftSharing(Sharing):
         """Return the network; see `Sharing.build`."""
         check_float(self.strength, "strength", self, low=0)
         check_choice(self.penalty, "penalty", self, ["l2", "l1", "trace_norm"])
-        a = architecture
-        hidden, heads, outputs = tied_layers(self.layers, self, a)
         if self.strength == 0:
-            tied: Layer = StackedLinear
-        elif self.penalty == "trace_norm":
-            tied = partial(TraceNormLinear, strength=self.strength)
-        else:
-            tied = partial(CentredLinear, strength=self.strength, penalty=self.penalty)
-        one_kind = partial(tied, task_kinds=(0,) * a.n_tasks) if self.strength else tied
-        by_kind = partial(tied, task_kinds=a.task_kinds) if self.strength else None
-        towers = Towers(
-            a,
-            generators,
-            kinds=[one_kind if t else StackedLinear for t in hidden],
-            owner=a.task_owner,
-        )
-        return TaskNetwork.around(
-            towers,
-            a,
-            generators,
-            linear_skip=self.linear_skip,
-            per_task=bool(hidden),
-            kinds=[one_kind if t else StackedLinear for t in heads],
-            last=by_kind if outputs else None,
-        )
+            return tied_network(TaskNetwork, self, architecture, generators, StackedLinear, None)
+        layer: Layer = partial(CentredLinear, strength=self.strength, penalty=self.penalty)
+        if self.penalty == "trace_norm":
+            layer = partial(TraceNormLinear, strength=self.strength)
+        inner = partial(layer, task_kinds=(0,) * architecture.n_tasks)
+        last = partial(layer, task_kinds=architecture.task_kinds)
+        return tied_network(TaskNetwork, self, architecture, generators, inner, last)
+
+
+def tied_network(
+    kind: type[Kind],
+    scheme: Any,
+    architecture: Architecture,
+    generators: Sequence[Generator],
+    inner: Layer,
+    last: Layer | None,
+) -> Kind:
+    """Network of a tower per task; those layers that the scheme ties are ``inner`` or ``last``."""
+    a = architecture
+    hidden, heads, outputs = tied_layers(scheme.layers, scheme, a)
+    kinds = [inner if tied else StackedLinear for tied in hidden]
+    return kind.around(
+        Towers(a, generators, kinds=kinds, owner=a.task_owner),
+        a,
+        generators,
+        linear_skip=scheme.linear_skip,
+        per_task=bool(hidden),
+        kinds=[inner if tied else StackedLinear for tied in heads],
+        last=last if outputs else None,
+    )
 
 
 def tied_layers(
