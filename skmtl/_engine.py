@@ -299,7 +299,7 @@ def _check_same(
         for name in vars(was)
         if getattr(was, name) != getattr(architecture, name)
     ]
-    if repr(sharing) != repr(plan.sharing):
+    if not _equal(sharing, plan.sharing):
         changed.append(f"sharing (was {sharing!r}, now {plan.sharing!r})")
     if module.n_members != n_members:
         changed.append(f"n_members (was {module.n_members}, now {n_members})")
@@ -308,6 +308,12 @@ def _check_same(
             "warm_start=True and partial_fit go on with the network that is there, which does not "
             f"fit any more: {', '.join(changed)}. Fit a clone to start anew."
         )
+
+
+def _equal(one: Sharing, other: Sharing) -> bool:
+    """Whether two schemes are of one class and have equal parameters, arrays compared by value."""
+    ours, theirs = one.get_params(), other.get_params()
+    return type(one) is type(other) and all(np.array_equal(ours[k], theirs[k]) for k in ours)
 
 
 def _decay(

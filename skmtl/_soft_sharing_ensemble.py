@@ -18,7 +18,9 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
     Minimises the tasks' losses and ``strength / 2`` times the distance of the towers' parameters:
     from their centre (Duong et al. 2015), or as a covariance of the tasks says, given or learned
     from the towers (Zhang & Yeung 2010). Hidden layers, heads and linear skips are all tied, the
-    last two among tasks of one kind. A strong tie is one model for all tasks, no tie a model each.
+    last two among tasks of one kind. With "uniform", a strong tie is one model for all tasks and no
+    tie a model each; a covariance says itself how much is tied, and a large ``strength`` then shrinks
+    what is learned, as a ridge's penalty does.
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
         "uniform": all towers towards their centre. Else the covariance of the tasks, positive
         where they should agree, negative where one should be the other's opposite, zero where
         neither knows of the other: learned from the towers, or given, in the order of y's columns
-        or as a DataFrame with their names. It must be symmetric without negative eigenvalues.
+        or as a DataFrame with their names (those of ``tasks_``: "y0", "y1", ... where y is an
+        array). It must be symmetric without negative eigenvalues.
     loss_weights : dict, array-like of shape (T,) or None, default=None
     schedule : str or Schedule, default="joint"
     hidden_layer_sizes : tuple of int, default=(128, 128)
@@ -140,7 +143,7 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
 
     def _resolve_sharing(self, names: list[Any]) -> sharing.Sharing:
         relation = self.relation
-        if isinstance(relation, str):
+        if relation is None or isinstance(relation, str):
             if relation not in ("uniform", "learned"):
                 raise ValueError(
                     "Parameter relation must be 'uniform', 'learned' or an array of a row and a "

@@ -4,6 +4,7 @@ import itertools
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from networks import architecture, spread
@@ -22,6 +23,7 @@ from skmtl.sharing import (
     SHARED,
     CrossStitch,
     DSelectK,
+    HardSharing,
     LowRank,
     MMoE,
     RelatedSharing,
@@ -220,6 +222,11 @@ BAD = [
     (RelatedSharing(relation=np.diag([1.0, 1, -1])), "Found an eigenvalue of -1"),
     (RelatedSharing(relation=[[1, 0, 0], [1, 1, 0], [0, 0, 1]]), "symmetric array"),
     (RelatedSharing(relation=[["a"]]), "relation must be"),
+    (RelatedSharing(relation=None), "relation must be"),
+    (RelatedSharing(relation=1e300 * np.eye(3)), "entries of a usual size"),
+    (RelatedSharing(relation=pd.DataFrame(np.eye(3))), "Found a DataFrame"),
+    (SoftSharing(layers=[True]), "layers of SoftSharing"),
+    (HardSharing(linear_skip="no"), "linear_skip must be True or False"),
 ]
 
 
@@ -358,6 +365,26 @@ def test_related_by_the_identity_is_no_sharing():
     assert_allclose(fitted(scheme, alpha=0.0).predict(X), expected, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("relation", [np.diag([1, 1, 0]), np.outer([1, -1, 0], [1, -1, 0])])
+def test_a_relation_may_be_singular(relation):
+    """A task without variance stays at its mean."""
+    predictions = fitted(RelatedSharing(relation=relation)).predict(X)
+    assert_allclose(predictions[:, 2], np.nanmean(Y[:, 2]), atol=1e-9)
+    assert predictions[:, 0].std() > 0.1
+
+
+def test_training_goes_on_only_with_the_same_scheme():
+    large = np.eye(33)
+    scheme = RelatedSharing(relation=large, layers="hidden")
+    Z = np.tile(np.nan_to_num(Y), (1, 11))
+    est = MultiTaskRegressor(sharing=scheme, warm_start=True, **QUICK).fit(X, Z)
+    est.set_params(sharing=RelatedSharing(np.float64(0.01), large.tolist(), "hidden")).fit(X, Z)
+    changed = large.copy()
+    changed[15, 16] = changed[16, 15] = 0.9
+    with pytest.raises(ValueError, match="sharing"):
+        est.set_params(sharing=RelatedSharing(relation=changed, layers="hidden")).fit(X, Z)
+
+
 def test_fully_related_tasks_are_one():
     scheme = RelatedSharing(strength=0.01, relation=np.ones((3, 3)))
     predictions = fitted(scheme).module_.network(torch.from_numpy(X).expand(2, -1, -1))
@@ -423,17 +450,25 @@ def test_mtan_with_open_masks_is_hard_sharing():
     assert_allclose(mtan(x).detach(), hard(x).detach(), rtol=1e-5, atol=1e-6)
 
 
-def test_gates_sum_to_one():
-    shares = torch.randn(2, 3, 7, 5, generator=Generator()).softmax(-1)
-    expert = torch.randn(2, 7, 4, generator=Generator())  # all the same: so is every mixture
-    own = expert[:, None, None].expand(-1, 3, 2, -1, -1)
-    pool = expert[:, None].expand(-1, 3, -1, -1)
-    for mixed in (gated(shares, own, pool), gated(pool.new_full((2, 3, 7, 3), 1 / 3), None, pool)):
-        assert_allclose(mixed, expert[:, None].expand(-1, 3, -1, -1), rtol=1e-5, atol=1e-6)
-    for scheme in ("dselectk", "dselectk of three"):
-        gate = spread(build(scheme)).body.gate()
-        assert_allclose(gate.sum(-1).detach(), np.ones((2, 3)), rtol=1e-5)
-        assert (gate >= 0).all()
+@pytest.mark.parametrize("scheme", ["mmoe", "cgc", "ple", "dselectk", "dselectk of three"])
+def test_gates_sum_to_one(scheme):
+    """Experts that all answer with ones: so does then every mixture."""
+    body = spread(build(scheme)).body
+    experts = (
+        [body.experts]
+        if hasattr(body, "experts")
+        else [
+            part for level in body.levels for part in (level.own, level.common) if part is not None
+        ]
+    )
+    for layers in experts:
+        for p in layers[-1].parameters():
+            p.data.zero_()
+        layers[-1].bias.data.fill_(1.0)
+    x = torch.randn(2, 7, 4, generator=Generator())
+    assert_allclose(body(x).detach(), np.ones((2, 3, 7, 5)), rtol=1e-5)
+    if hasattr(body, "gate"):
+        assert (body.train().gate() >= 0).all()
 
 
 def test_gated_mixes_as_the_sum_says():

@@ -124,3 +124,8 @@ def test_the_heat_map_shows_related_tasks_side_by_side(fits):
     shown = display.image_.get_array()
     assert_allclose(shown[at[0][0], at[2][0]], fits[0][0].loc["a0", "c0"])
     assert display.image_.get_clim() == (-1, 1)
+    TaskRelationDisplay(fits[0][0].to_numpy()).plot(display.ax_)
+    X, Y, _, _ = planted(0)
+    other = MultiTaskClassifierRegressor(max_iter=1).fit(X, Y)
+    with pytest.raises(TypeError, match=r"SoftSharingEnsemble\. Found a MultiTask"):
+        TaskRelationDisplay.from_estimator(other)

@@ -16,7 +16,7 @@ class TaskRelationDisplay:
 
     Parameters
     ----------
-    relation : DataFrame of shape (T, T)
+    relation : DataFrame or ndarray of shape (T, T)
         Correlations of the tasks, -1 to 1, as ``task_relation_``.
 
     Attributes
@@ -61,7 +61,12 @@ class TaskRelationDisplay:
         -------
         display : TaskRelationDisplay
         """
-        check_is_fitted(estimator, "task_relation_")
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "task_relation_"):
+            raise TypeError(
+                "TaskRelationDisplay draws the task_relation_ of a SoftSharingEnsemble. Found a "
+                f"{type(estimator).__name__}."
+            )
         return cls(estimator.task_relation_).plot(ax=ax)
 
     def plot(self, ax: Any = None, *, cmap: Any = "RdBu_r") -> TaskRelationDisplay:
@@ -85,10 +90,10 @@ class TaskRelationDisplay:
 
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
-        ordered = self.relation.iloc[self.order, self.order]
-        values = ordered.to_numpy(dtype=float)
+        values = np.asarray(self.relation, dtype=float)[np.ix_(self.order, self.order)]
+        known = getattr(self.relation, "index", range(len(values)))
         self.image_ = ax.imshow(values, cmap=cmap, vmin=-1, vmax=1)
-        names, at = [str(name) for name in ordered.index], range(len(ordered))
+        names, at = [str(known[i]) for i in self.order], range(len(values))
         ax.set_xticks(at, names, rotation=90)
         ax.set_yticks(at, names)
         if len(values) <= NUMBERED:

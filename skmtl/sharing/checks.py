@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from .base import Architecture, Sharing
 
 
@@ -43,10 +45,16 @@ def check_choice(value: Any, name: str, scheme: Sharing, choices: Iterable[str])
         )
 
 
+def check_skip(linear_skip: Any) -> None:
+    """Raise unless ``linear_skip`` is True or False."""
+    if not isinstance(linear_skip, bool | np.bool_):
+        raise TypeError(f"Parameter linear_skip must be True or False. Found {linear_skip!r}.")
+
+
 def require_layers(architecture: Architecture, scheme: Sharing, why: str) -> None:
     """Raise if the scheme has no meaning without hidden layers."""
     if not architecture.hidden_layer_sizes:
         raise ValueError(
             f"{scheme!r} needs hidden layers: {why}. Found hidden_layer_sizes=(). Give it a layer, or "
-            "use sharing='none'."
+            "take another scheme."
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Generator, Tensor, nn
 
 from .base import Architecture, Network
+from .checks import check_skip
 from .layers import Layer, TaskHeads, hidden_layers, per_copy
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class TaskNetwork(Network):
 
         ``per_task``, ``kinds`` and ``last`` as in `TaskHeads`.
         """
+        check_skip(linear_skip)
         a = architecture
         n_in = (a.n_features, *a.hidden_layer_sizes)[-1]
         # without hidden layers every task is linear already

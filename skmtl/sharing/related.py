@@ -20,6 +20,7 @@ from .soft import tied_network
 # estimate that feeds back would harden it. An odd power keeps signs, and eigenvalues at or above
 # zero; on the planted tasks of the tests the third still hurts a task that stands alone.
 POWER = 5
+HUGE = 1e6  # largest entry of a given relation, and one over the smallest of that name
 OWN = 0.1  # share of the identity: no task is tied beyond return
 
 
@@ -90,7 +91,12 @@ def check_relation(relation: Any, n_tasks: int) -> np.ndarray:
         f"'learned' or a symmetric array of shape {(n_tasks, n_tasks)}, none of whose eigenvalues "
         "is negative"
     )
-    if isinstance(relation, str):
+    if hasattr(relation, "columns"):
+        raise TypeError(
+            f"Parameter relation must be {accepted}. Found a DataFrame: its names are known to "
+            "SoftSharingEnsemble; pass relation.to_numpy() here."
+        )
+    if relation is None or isinstance(relation, str) or np.iscomplexobj(relation):
         raise ValueError(f"Parameter relation must be {accepted}. Found {relation!r}.")
     try:
         array = np.asarray(relation, dtype=float)
@@ -100,8 +106,14 @@ def check_relation(relation: Any, n_tasks: int) -> np.ndarray:
         raise ValueError(f"Parameter relation must be {accepted}. Found shape {array.shape}.")
     if not np.isfinite(array).all() or not np.allclose(array, array.T):
         raise ValueError(f"Parameter relation must be {accepted}. Found {relation!r}.")
+    largest = np.max(abs(array))
+    if not (1 / HUGE <= largest <= HUGE or largest == 0):
+        raise ValueError(
+            f"Parameter relation must have entries of a usual size. Found {largest:.3g} for the "
+            "largest; only its ratios to strength matter, so divide it."
+        )
     lowest = np.min(np.linalg.eigvalsh(array))
-    if lowest < -1e-8 * max(1.0, np.max(abs(array))):
+    if lowest < -1e-8 * max(1.0, largest):
         raise ValueError(
             f"Parameter relation must be {accepted}. Found an eigenvalue of {lowest:.3g}."
         )
@@ -245,7 +257,8 @@ def even_pace(root: Tensor) -> Tensor:
     Adam moves every parameter as fast, so tasks that move together would move faster by as many as
     they are, and be overfitted when one that is alone has hardly begun.
     """
-    return 1 / root.abs().sum(-2, keepdim=True)
+    speed = root.abs().sum(-2, keepdim=True)
+    return 1 / torch.where(speed > 0, speed, 1.0)  # a task without variance does not move
 
 
 def square_root(matrix: Tensor) -> Tensor:

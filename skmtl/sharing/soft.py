@@ -110,9 +110,16 @@ def tied_layers(
         return [True] * n_hidden, [False] * n_heads, False
     require_layers(a, scheme, "they are what it ties (layers='all' ties the outputs too)")
     accepted = f"'hidden', 'all' or a list of indices from {-n_hidden} to {n_hidden - 1}"
-    is_list = isinstance(layers, list | tuple) and bool(layers)
-    if not is_list or not all(
-        isinstance(i, int | np.integer) and -n_hidden <= i < n_hidden for i in layers
+    is_list = isinstance(layers, list | tuple | np.ndarray) and np.ndim(layers) == 1
+    if (
+        not is_list
+        or not len(layers)
+        or not all(
+            isinstance(i, int | np.integer)
+            and not isinstance(i, bool)
+            and -n_hidden <= i < n_hidden
+            for i in layers
+        )
     ):
         raise ValueError(
             f"Parameter layers of {type(scheme).__name__} must be {accepted}. Found {layers!r}."
