@@ -25,13 +25,12 @@ from skmtl.sharing import HardSharing, NoSharing, SoftSharing
 
 SEEDS = range(8)
 LARGE = {"hidden_layer_sizes": (128, 128), "n_members": 1}
-LINEAR = {
-    "hidden_layer_sizes": [()],
-    "sharing": ["none", SoftSharing(0.01, layers="all")],
-    "alpha": [1e-4, 10.0, 100.0, 1000.0, 10000.0],
-}
 GRID = [
-    LINEAR,
+    {
+        "hidden_layer_sizes": [()],
+        "sharing": ["none", SoftSharing(0.01, layers="all")],
+        "alpha": [1e-4, 10.0, 100.0, 1000.0, 10000.0],
+    },
     {
         "hidden_layer_sizes": [(8,), (32, 32)],
         "sharing": ["none", "hard", "low_rank", SoftSharing(0.1)],
@@ -106,17 +105,14 @@ def main():
     results = pd.DataFrame(search.cv_results_).sort_values("rank_test_score")
     for by in ("param_sharing", "param_hidden_layer_sizes"):
         print((-results.groupby(results[by].map(repr))["mean_test_score"].max()).round(3))
-    best = results.iloc[0]["params"]
-    errors = over_seeds(lambda s: MultiTaskRegressor(n_members=4, random_state=s, **best))
-    table["searched, all: " + ", ".join(f"{k}={v!r}" for k, v in best.items())] = row(
-        errors, -results.iloc[0]["mean_test_score"]
-    )
-    nets = results[[bool(p["hidden_layer_sizes"]) for p in results["params"]]].iloc[0]
-    best = nets["params"]
-    errors = over_seeds(lambda s: MultiTaskRegressor(n_members=4, random_state=s, **best))
-    table["searched, with hidden layers: " + ", ".join(f"{k}={v!r}" for k, v in best.items())] = (
-        row(errors, -nets["mean_test_score"])
-    )
+    nets = results[[bool(p["hidden_layer_sizes"]) for p in results["params"]]]
+    for among, found in (("all", results.iloc[0]), ("with hidden layers", nets.iloc[0])):
+        best = found["params"]
+        name = f"searched, {among}: " + ", ".join(f"{k}={v!r}" for k, v in best.items())
+        table[name] = row(
+            over_seeds(lambda s, p=best: MultiTaskRegressor(n_members=4, random_state=s, **p)),
+            -found["mean_test_score"],
+        )
     text = pd.DataFrame(table).T.to_markdown(floatfmt=".3f")
     print(text)
     path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "river.md"

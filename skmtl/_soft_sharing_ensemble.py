@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from skmtl import sharing
@@ -164,5 +163,5 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
         super()._keep(net, prepared, container)
         architecture, _ = self.module_.built_for
         names = pd.Index(prepared, name="task", tupleize_cols=False)
-        relation = np.asarray(tower_relation(self.module_.network, architecture))
+        relation = tower_relation(self.module_.network, architecture)
         self.task_relation_ = pd.DataFrame(relation, names, names)

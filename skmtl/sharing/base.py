@@ -6,7 +6,7 @@ Shapes: K members, b rows, d features, C outputs of all tasks together, T tasks.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -115,24 +115,23 @@ class Network(nn.Module, ABC):
 
     def decay(self) -> dict[str, float]:
         """Factors of the blocks' quadratic penalties, by parameter name."""
-        return {
-            f"{path}.{name}": factor
-            for path, block in self.named_modules()
-            if isinstance(block, Block)
-            for name, factor in block.decay().items()
-        }
-
-    def _blocks(self) -> list[Block]:
-        return [module for module in self.modules() if isinstance(module, Block)]
+        return self._by_parameter(lambda block: block.decay())
 
     def owners(self) -> dict[str, Tensor]:
         """Task that each parameter serves, by parameter name; see `Block.owners`.
 
         Penalties, freezing and surgery per task are all read from it.
         """
+        return self._by_parameter(lambda block: block.owners())
+
+    def _blocks(self) -> list[Block]:
+        return [module for module in self.modules() if isinstance(module, Block)]
+
+    def _by_parameter(self, ask: Callable[[Block], dict[str, Any]]) -> dict[str, Any]:
+        """What every block answers for its own parameters, under their names in the network."""
         return {
-            f"{path}.{name}": owner
+            f"{path}.{name}": answer
             for path, block in self.named_modules()
             if isinstance(block, Block)
-            for name, owner in block.owners().items()
+            for name, answer in ask(block).items()
         }

@@ -41,15 +41,20 @@ def affine(
     The activation sees the product as it came: in place on a view, autograd would copy it.
     """
     if x.dim() == 3:
-        return activate(torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight))
+        return activate(product(x, weight, added))
     x, weight, stack = x.flatten(0, -3), weight.flatten(0, -3), x.shape[:-2]
     added = None if added is None else added.flatten(0, -3)
     if weight.shape[-1] < THIN:
         flat = ThinProduct.apply(x, weight)
         flat = flat if added is None else flat + added
     else:
-        flat = torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
+        flat = product(x, weight, added)
     return activate(flat).unflatten(0, stack)
+
+
+def product(x: Tensor, weight: Tensor, added: Tensor | None) -> Tensor:
+    """``x @ weight + added`` per copy, (S, b, n_in) to (S, b, n_out)."""
+    return torch.bmm(x, weight) if added is None else torch.baddbmm(added, x, weight)
 
 
 class ThinProduct(torch.autograd.Function):
@@ -272,11 +277,7 @@ class TaskHeads(nn.Module):
             return self.last.forward(x, plus)  # spares a call's bookkeeping
         if x.dim() == 3:
             x = per_copy(x, self.n_tasks)
-        outputs = self.last(self.towers(x))
-        if outputs.shape[-1] == 1:  # (K, T, b, 1)
-            outputs = outputs.squeeze(-1).transpose(1, 2)
-        else:
-            outputs = outputs.transpose(1, 2).flatten(2)  # (K, b, T * widest)
+        outputs = self.last(self.towers(x)).transpose(1, 2).flatten(2)  # (K, b, T * widest)
         if self.columns is not None:
             outputs = outputs.index_select(2, self.columns)
         return outputs if plus is None else outputs + plus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial, reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from .checks import check_float
 from .layers import ACTIVATIONS, StackedLinear, affine, draw_weights
 from .network import TaskNetwork
 from .soft import tied_network
+
+Kind = TypeVar("Kind", bound=StackedLinear)
 
 # What a learned relation makes of correlations: unrelated towers correlate too, by chance, and an
 # estimate that feeds back would harden it. An odd power keeps signs, and eigenvalues at or above
@@ -76,7 +78,7 @@ class RelatedSharing(Sharing):
         relation = None
         if not (isinstance(self.relation, str) and self.relation == "learned"):
             relation = check_relation(self.relation, a.n_tasks)[np.ix_(a.task_order, a.task_order)]
-        same_kind = torch.tensor(a.task_kinds).unsqueeze(1) == torch.tensor(a.task_kinds)
+        same_kind = compare(a)
         own = None if relation is None else relation * same_kind.numpy()
         inner = partial(RelatedLinear, strength=self.strength, relation=relation, centred=True)
         last = partial(RelatedLinear, strength=self.strength, relation=own, centred=False)
@@ -155,7 +157,7 @@ class RelatedLinear(StackedLinear):
             draw_weights(centre, generators)
         kept = nn.Parameter(centre, requires_grad=False) if centred else None
         self.register_parameter("centre", kept)
-        root = torch.eye(n_tasks) if relation is None else square_root(torch.tensor(relation))
+        root = torch.eye(n_tasks) if relation is None else roots(torch.tensor(relation))[0]
         root = root.float().repeat(n_members, 1, 1)
         self.pace = nn.Parameter(even_pace(root), requires_grad=False)
         self.mixing = nn.Parameter(root * self.pace, requires_grad=False)
@@ -180,18 +182,14 @@ class RelatedLinear(StackedLinear):
         return torch.bmm(self.scale * self.mixing, parameter.flatten(2)).view_as(parameter)
 
     @torch.no_grad()
-    def relate(self, root: Tensor) -> None:
+    def relate(self, root: Tensor, inverse: Tensor) -> None:
         """Mix by another root (K, T, T) of the relation, and leave the tasks' weights as they are."""
         pace = even_pace(root)
-        mixing = root * pace
-        # the inverse of a symmetric root, which is safer in a stack than a general solver
-        values, vectors = torch.linalg.eigh(root)
-        inverse = (vectors / values.unsqueeze(-2)) @ vectors.mT / pace.mT
-        change = torch.bmm(inverse, self.mixing.to(root))
+        change = torch.bmm(inverse / pace.mT, self.mixing.to(root))
         for p in (self.weight, self.bias):
             if p is not None:
                 p.copy_(torch.bmm(change, p.flatten(2).to(root)).view_as(p))
-        self.mixing.copy_(mixing)
+        self.mixing.copy_(root * pace)
         self.pace.copy_(pace)
 
     def penalty(self) -> Tensor:
@@ -224,16 +222,27 @@ class RelatedNetwork(TaskNetwork):
         super().anneal()
         if not self.learned:
             return
-        outputs = [part.last for part in (self.heads, self.skip) if part is not None]
-        inner = [m for m in self.modules() if isinstance(m, RelatedLinear) and m not in outputs]
-        for layers, mask in ((inner, None), (outputs, self.same_kind)):
-            related = [m for m in layers if isinstance(m, RelatedLinear)]
-            if related:
-                relation = correlation([m.compared_weight() for m in related], mask) ** POWER
+        inner, last = inner_and_last(self, RelatedLinear)
+        for layers, mask in ((inner, None), (last, self.same_kind)):
+            if layers:
+                relation = correlation([m.compared_weight() for m in layers], mask) ** POWER
                 eye = torch.eye(relation.shape[-1], dtype=relation.dtype)
-                root = square_root((1 - OWN) * relation + OWN * eye)
-                for m in related:
-                    m.relate(root)
+                root, inverse = roots((1 - OWN) * relation + OWN * eye)
+                for m in layers:
+                    m.relate(root, inverse)
+
+
+def compare(architecture: Architecture) -> Tensor:
+    """Which pairs of tasks (T, T) are of one kind, so that their last layers compare."""
+    kinds = torch.tensor(architecture.task_kinds)
+    return kinds.unsqueeze(1) == kinds
+
+
+def inner_and_last(network: TaskNetwork, kind: type[Kind]) -> tuple[list[Kind], list[Kind]]:
+    """Layers of this class: those inside, and the last ones, of heads and skip."""
+    outputs = [part.last for part in (network.heads, network.skip) if part is not None]
+    layers = [m for m in network.modules() if isinstance(m, kind)]
+    return [m for m in layers if m not in outputs], [m for m in layers if m in outputs]
 
 
 @torch.no_grad()
@@ -261,10 +270,15 @@ def even_pace(root: Tensor) -> Tensor:
     return 1 / torch.where(speed > 0, speed, 1.0)  # a task without variance does not move
 
 
-def square_root(matrix: Tensor) -> Tensor:
-    """Symmetric root of symmetric matrices (..., T, T) without negative eigenvalues."""
+def roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Symmetric root of symmetric matrices (..., T, T) without negative eigenvalues; its inverse.
+
+    The inverse is that of eigenvectors, which in a stack is safer than a general solver; it is not
+    finite where a matrix is singular.
+    """
     values, vectors = torch.linalg.eigh(matrix.double())
-    return (vectors * values.clamp(min=0).sqrt().unsqueeze(-2)) @ vectors.mT
+    scales = values.clamp(min=0).sqrt().unsqueeze(-2)
+    return (vectors * scales) @ vectors.mT, (vectors / scales) @ vectors.mT
 
 
 @torch.no_grad()
@@ -274,16 +288,12 @@ def tower_relation(network: TaskNetwork, architecture: Architecture) -> np.ndarr
     Of tasks of one kind those of the last layers, where the sign of a task matters; of the others
     those of the hidden layers. Averaged over the members.
     """
-    a = architecture
-    kinds = torch.tensor(a.task_kinds)
-    outputs = [part.last for part in (network.heads, network.skip) if part is not None]
-    layers = [m for m in network.modules() if isinstance(m, StackedLinear)]
-    last = [m.compared_weight() for m in layers if m in outputs]
-    inner = [m.compared_weight() for m in layers if m not in outputs]
-    same_kind = kinds.unsqueeze(1) == kinds
-    relation = correlation(last, same_kind)
+    a, same_kind = architecture, compare(architecture)
+    inner, last = inner_and_last(network, StackedLinear)
+    relation = correlation([m.compared_weight() for m in last], same_kind)
     if inner:
-        relation = torch.where(same_kind, relation, correlation(inner, None))
+        hidden = correlation([m.compared_weight() for m in inner], None)
+        relation = torch.where(same_kind, relation, hidden)
     table = np.empty((a.n_tasks, a.n_tasks))
     table[np.ix_(a.task_order, a.task_order)] = relation.mean(0).numpy()
     return table

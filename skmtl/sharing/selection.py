@@ -61,34 +61,26 @@ class DSelectK(Sharing):
         check_int(self.anneal_epochs, "anneal_epochs", self, low=1)
         require_layers(architecture, self, WHY)
         a = architecture
-        body = SelectedExperts(a, generators, self.n_experts)
-        body.gate = SelectorGate(
-            a, generators, self.n_experts, self.k, self.entropy, self.anneal_epochs
-        )
+        sizes = (a.n_features, *a.hidden_layer_sizes)
+        stack = (len(generators), self.n_experts)
+        experts = hidden_layers(stack, sizes, a, generators, distinct=True)
+        gate = SelectorGate(a, generators, self.n_experts, self.k, self.entropy, self.anneal_epochs)
+        body = SelectedExperts(experts, gate)
         return TaskNetwork.around(body, a, generators, linear_skip=self.linear_skip, per_task=True)
 
 
 class SelectedExperts(nn.Module):
     """Experts mixed by a gate that is one for all samples: (K, b, d) to (K, T, b, h)."""
 
-    gate: SelectorGate
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        generators: Sequence[Generator],
-        n_experts: int,
-    ):
+    def __init__(self, experts: nn.Module, gate: SelectorGate):
         super().__init__()
-        sizes = (architecture.n_features, *architecture.hidden_layer_sizes)
-        stack = (len(generators), n_experts)
-        self.n_experts = n_experts
-        self.experts = hidden_layers(stack, sizes, architecture, generators, distinct=True)
+        self.experts, self.gate = experts, gate
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of every task."""
-        experts = self.experts(per_copy(x, self.n_experts))
-        mixed = torch.bmm(self.gate(), experts.flatten(2))
+        shares = self.gate()
+        experts = self.experts(per_copy(x, shares.shape[-1]))
+        mixed = torch.bmm(shares, experts.flatten(2))
         return mixed.unflatten(-1, experts.shape[2:])
 
 
