@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
-from skmtl import _engine, _parameters, schedules, sharing, targets, tasks
+from skmtl import _engine, _parameters, _table, schedules, sharing, targets, tasks
 from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.targets import Column
@@ -142,7 +142,7 @@ class BaseMultiTask(FittedMultiTask):
     def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch):
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
-        dtype = _engine.precision(_n_rows(X), device) if first else self.module_.dtype
+        dtype = _table.precision(_n_rows(X), device) if first else self.module_.dtype
         X = validate_data(self, X, dtype=dtype, reset=first)
         columns, container = self._read_targets(X, y, first=first)
         weight = targets.read_weight(sample_weight, len(X), [c.name for c in columns])
@@ -231,10 +231,10 @@ class BaseMultiTask(FittedMultiTask):
             raise ValueError(f"y must have column names that differ in print. Found {names}.")
         return _engine.Plan(
             feature_names=getattr(self, "feature_names_in_", None),
-            task_names=[str(name) for name in names],
-            loss_weights=_parameters.check_loss_weights(self.loss_weights, names),
+            names=names,
+            weighting=_parameters.resolve_loss_weights(self.loss_weights, names),
             sharing=self._resolve_sharing(names),
-            schedule=resolve(self.schedule, schedules, schedules.Schedule, parameter="schedule"),
+            schedule=self._resolve_schedule(names),
             hidden_layer_sizes=_parameters.check_sizes(
                 self.hidden_layer_sizes, "hidden_layer_sizes"
             ),
@@ -255,6 +255,11 @@ class BaseMultiTask(FittedMultiTask):
             random_state=self.random_state,
             verbose=int(self.verbose),
         )
+
+    def _resolve_schedule(self, names: list[Any]) -> schedules.Schedule:
+        schedule = resolve(self.schedule, schedules, schedules.Schedule, parameter="schedule")
+        schedule.check(names)
+        return schedule
 
     def _resolve_sharing(self, names: list[Any]) -> sharing.Sharing:
         """Return the scheme for tasks of these names."""

@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import copy
-import math
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
+from skmtl import weighting
+from skmtl._checks import check_choice, check_number
 from skmtl.sharing import ACTIVATIONS
+from skmtl.weighting import Weighting
 
-
-def check_number(
-    value: Any,
-    name: str,
-    kind: Any = Real,
-    *,
-    low: float,
-    high: float = math.inf,
-    or_auto: bool = False,
-    open_low: bool = False,
-    open_high: bool = False,
-) -> None:
-    """Raise unless ``value`` is a finite number of ``kind`` in the interval."""
-    what = "an int" if kind is Integral else "a float"
-    left, right = "(" if open_low else "[", ")" if open_high or high == math.inf else "]"
-    accepted = f"{what} in the range {left}{low:g}, {high:g}{right}"
-    if or_auto:
-        if isinstance(value, str) and value == "auto":
-            return
-        accepted = f"'auto' or {accepted}"
-    if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
-        raise TypeError(
-            f"Parameter {name} must be {accepted}. Found {value!r} of type {type(value).__name__}."
-        )
-    below = value <= low if open_low else value < low
-    above = value >= high if open_high else value > high
-    if below or above or value != value or abs(value) > sys.float_info.max:
-        raise ValueError(f"Parameter {name} must be {accepted}. Found {value!r}.")
-
-
-def check_choice(value: Any, name: str, choices: Iterable[Any]) -> None:
-    """Raise unless ``value`` is one of ``choices``."""
-    choices = list(choices)
-    plain = value.item() if isinstance(value, np.generic) else value
-    if not any(plain is c or (type(plain) is type(c) and plain == c) for c in choices):
-        raise ValueError(f"Parameter {name} must be one of {choices}. Found {value!r}.")
+ACCEPTED = (
+    "None, a dict from task to weight, an array of a weight per task, a Weighting, a torchjd "
+    "Scalarizer or Aggregator, or a name"
+)
 
 
 def check_sizes(value: Any, name: str) -> tuple[int, ...]:
@@ -123,18 +93,36 @@ def check_callbacks(callbacks: Any) -> list[Any]:
     return checked
 
 
-def check_loss_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
+def resolve_loss_weights(loss_weights: Any, names: Sequence[Any]) -> Weighting:
+    """Return a fresh weighting of the tasks for what a user wrote."""
+    if isinstance(loss_weights, Weighting):
+        return clone(loss_weights)
+    if weighting.is_scalarizer(loss_weights):
+        return weighting.Scalarization(loss_weights)
+    if weighting.is_aggregator(loss_weights):
+        return weighting.Aggregation(loss_weights)
+    if isinstance(loss_weights, str):
+        wanted = loss_weights.lower().replace("-", "").replace("_", "")
+        known = weighting.by_name()
+        for name, method in known.items():
+            if name.replace("_", "") == wanted:
+                return method
+        found = f"Found {loss_weights!r}."
+        for name, why in weighting.NEEDS_AN_OBJECT.items():
+            if name.replace("_", "") == wanted:
+                found = f"Found {loss_weights!r}, which is more than a name: {why}."
+        raise ValueError(
+            f"Parameter loss_weights must be {ACCEPTED}, one of {list(known)}. {found}"
+        )
+    return weighting.FixedWeights(_fixed_weights(loss_weights, names))
+
+
+def _fixed_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
     """Weight of each task in the order of ``names``; tasks a dict leaves out weigh one."""
     if loss_weights is None:
         return [1.0] * len(names)
     if hasattr(loss_weights, "to_dict"):  # a Series, by its index
         loss_weights = loss_weights.to_dict()
-    accepted = "None, a dict from task to weight, or an array of a weight per task"
-    if isinstance(loss_weights, str):
-        raise ValueError(
-            f"Parameter loss_weights must be {accepted}; no method is known by name yet. "
-            f"Found {loss_weights!r}."
-        )
     if isinstance(loss_weights, Mapping):
         unknown = [name for name in loss_weights if name not in names]
         if unknown:
@@ -151,7 +139,12 @@ def check_loss_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
                 f"{list(names)}. Found {loss_weights!r}."
             )
     else:
-        raise TypeError(f"Parameter loss_weights must be {accepted}. Found {loss_weights!r}.")
+        found = f"{loss_weights!r}"
+        if weighting.is_part(loss_weights):
+            found += ", the inner part of an aggregator: pass the aggregator"
+        elif isinstance(loss_weights, type):
+            found += ", a class: pass an object of it"
+        raise TypeError(f"Parameter loss_weights must be {ACCEPTED}. Found {found}.")
     for name, weight in zip(names, given, strict=True):
         check_number(weight, f"loss_weights of task {name!r}", low=0)
     if not any(given):

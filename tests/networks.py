@@ -4,6 +4,8 @@ import torch
 from torch import Generator
 
 from skmtl.sharing import Architecture
+from skmtl.training.adam import StackAdam
+from skmtl.weighting import Setting
 
 
 def architecture(task_outputs=(1, 3, 1), hidden=(6, 5), heads=(), dropout=0.0):
@@ -27,3 +29,29 @@ def spread(network):
             if p.requires_grad:
                 p.add_(0.3 * torch.randn(p.shape, generator=Generator().manual_seed(i)))
     return network
+
+
+def setting(n_tasks, n_members=1, order=None, dtype=torch.float64, **changes):
+    """What a weighting is told, for tasks "0", "1", ... of the engine."""
+    given = {
+        "task_names": [str(t) for t in range(n_tasks)],
+        "task_order": list(range(n_tasks)) if order is None else order,
+        "generators": [Generator().manual_seed(k) for k in range(n_members)],
+        "learning_rate": 0.01,
+        "like": torch.empty(0, dtype=dtype),
+        "scheme": "HardSharing()",
+        "has_features": True,
+        "has_shared": True,
+        "single_task_losses": lambda: torch.zeros(n_members, n_tasks),
+    }
+    return Setting(**{**given, **changes})
+
+
+def started(weighting, *args, **kwargs):
+    weighting.start(setting(*args, **kwargs))
+    return weighting
+
+
+def optimizer(network, lr=0.01, decay=None):
+    named = dict(network.named_parameters())
+    return StackAdam(named, decay or dict.fromkeys(named, 0.0), network.owners(), lr=lr)

@@ -66,7 +66,7 @@ PARAMETERS = [
     ("callbacks", ["timer"], TypeError, "Found 'timer'"),
     ("sharing", "mmoe2", ValueError, "'soft'] or a Sharing object. Found 'mmoe2'"),
     ("sharing", HardSharing, TypeError, "a Sharing object. Found the class"),
-    ("schedule", "later", ValueError, "['joint'] or a Schedule object. Found 'later'"),
+    ("schedule", "later", ValueError, "'progressive'] or a Schedule object. Found 'later'"),
     ("tasks", "survival", ValueError, "['classification', 'regression'] or a Task object"),
     ("tasks", {"price": "regression"}, ValueError, "names ['price'], which y has not"),
     ("tasks", ["regression"], ValueError, "2 for ['kind', 'cost']. Found 1"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from networks import architecture, spread
+from networks import architecture, optimizer, spread, started
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from torch import Generator
@@ -12,9 +12,9 @@ from skmtl import MultiTaskClassifierRegressor, schedules, sharing, tasks
 from skmtl._resolve import known_names, resolve
 from skmtl.sharing import HardSharing
 from skmtl.tasks import ClassificationTask, RegressionTask, Task, TaskLosses
-from skmtl.training import FixedWeights, TrainingData
-from skmtl.training.adam import StackAdam
-from skmtl.training.step import train_step
+from skmtl.training import TrainingData
+from skmtl.training.step import Phase, train_step
+from skmtl.weighting import FixedWeights
 
 rng = np.random.default_rng(0)
 NUMBERS, WORDS = rng.normal(5, 3, size=40), np.array(["a", "b", "c", "b"] * 10)
@@ -107,7 +107,11 @@ def test_names_of_the_families():
     schemes = "cgc cross_stitch dselectk hard low_rank ltb mmoe mtan none ple related soft"
     assert sorted(known_names(sharing, sharing.Sharing)) == schemes.split()
     assert list(known_names(tasks, Task)) == ["classification", "regression"]
-    assert list(known_names(schedules, schedules.Schedule)) == ["joint"]
+    assert list(known_names(schedules, schedules.Schedule)) == [
+        "alternating",
+        "joint",
+        "progressive",
+    ]
     given = HardSharing(linear_skip=False)
     taken = resolve(given, sharing, sharing.Sharing, parameter="sharing")
     assert taken is not given
@@ -147,21 +151,14 @@ def test_the_step_is_torchs_adam_on_the_weighted_sum_of_mean_losses():
     ours = spread(HardSharing().build(architecture((1, 3)), [Generator()]))
     theirs = spread(HardSharing().build(architecture((1, 3)), [Generator()]))
     decay = {n: 0.0 if n.endswith("bias") else 0.01 for n, _ in ours.named_parameters()}
-    adam = StackAdam(dict(ours.named_parameters()), decay, lr=0.01)
+    adam = optimizer(ours, decay=decay)
+    weighting = started(FixedWeights([2.0, 0.5]), 2, dtype=torch.float32)
     reference = torch.optim.Adam(
         [{"params": [p], "weight_decay": decay[n]} for n, p in theirs.named_parameters()], lr=0.01
     )
     batch = TrainingData(x, values, weight).take(torch.arange(40).unsqueeze(0))
     for _ in range(5):
-        train_step(
-            ours,
-            TaskLosses(prepared),
-            batch,
-            FixedWeights([2.0, 0.5]),
-            adam,
-            active=None,
-            on_gradients=None,
-        )
+        train_step(ours, TaskLosses(prepared), batch, weighting, adam)
         out = theirs(x.unsqueeze(0))[0]
         squared = 0.5 * (out[:, 0] - values[:, 0]) ** 2
         entropy = torch.nn.functional.cross_entropy(
@@ -180,15 +177,10 @@ def test_tasks_that_rest_do_not_move_their_heads():
     network = HardSharing().build(architecture((1, 1)), [Generator()])
     values = torch.from_numpy(rng.normal(size=(40, 2))).float()
     batch = TrainingData(torch.randn(40, 4), values, None).take(torch.arange(40).unsqueeze(0))
-    adam = StackAdam(dict(network.named_parameters()), dict.fromkeys(network.owners(), 0.0), lr=0.1)
+    weighting = started(FixedWeights([1.0, 1.0]), 2, dtype=torch.float32)
+    phase = Phase(active=torch.tensor([[True, False]]))
     train_step(
-        network,
-        TaskLosses(prepared),
-        batch,
-        FixedWeights([1.0, 1.0]),
-        adam,
-        active=torch.tensor([True, False]),
-        on_gradients=None,
+        network, TaskLosses(prepared), batch, weighting, optimizer(network, 0.1), phase=phase
     )
     moved = network.skip.last.weight[0].detach().abs().sum(0)
     assert moved[0] > 0

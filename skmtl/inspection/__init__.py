@@ -7,6 +7,6 @@
 [0, 1]
 """
 
-from .displays import TaskRelationDisplay
+from .displays import LossWeightsDisplay, TaskRelationDisplay
 
-__all__ = ["TaskRelationDisplay"]
+__all__ = ["LossWeightsDisplay", "TaskRelationDisplay"]

@@ -83,13 +83,7 @@ class TaskRelationDisplay:
         -------
         display : TaskRelationDisplay
         """
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise ImportError("Plots need matplotlib: pip install skmtl[plot].") from error
-
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+        ax = _axes(ax)
         values = np.asarray(self.relation, dtype=float)[np.ix_(self.order, self.order)]
         known = getattr(self.relation, "index", range(len(values)))
         self.image_ = ax.imshow(values, cmap=cmap, vmin=-1, vmax=1)
@@ -105,3 +99,92 @@ class TaskRelationDisplay:
         ax.figure.colorbar(self.image_, ax=ax, label="correlation of the tasks")
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+class LossWeightsDisplay:
+    """The weight of every task over the epochs of a fit.
+
+    Parameters
+    ----------
+    weights : DataFrame of shape (n_epochs, T)
+        Mean weight of each task's loss, or gradient, in each epoch; a column a task.
+    name : str, default=None
+        What made them, for the title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        One a task.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.inspection import LossWeightsDisplay
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> est = MultiTaskRegressor(loss_weights="uw", max_iter=5, random_state=0)
+    >>> display = LossWeightsDisplay.from_estimator(est.fit(X, X @ np.ones((3, 2))))
+    >>> len(display.lines_)
+    2
+    """
+
+    def __init__(self, weights, name=None):
+        self.weights = weights
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> LossWeightsDisplay:
+        """Draw the weights that a fitted estimator used.
+
+        Parameters
+        ----------
+        estimator : MultiTaskClassifierRegressor or another estimator of skmtl
+            Fitted.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : LossWeightsDisplay
+        """
+        check_is_fitted(estimator)
+        history = estimator.history_
+        weights = history[[f"weight_{task}" for task in estimator.tasks_]]
+        weights = weights.set_axis(list(estimator.tasks_), axis=1)
+        name = f"loss_weights={estimator.loss_weights!r}"
+        return cls(weights.set_index(history["epoch"]), name).plot(ax=ax)
+
+    def plot(self, ax: Any = None, *, line_kw: dict[str, Any] | None = None) -> LossWeightsDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+        line_kw : dict, default=None
+            Keyword parameters of ``ax.plot``.
+
+        Returns
+        -------
+        display : LossWeightsDisplay
+        """
+        ax = _axes(ax)
+        self.lines_ = []
+        for task in self.weights:
+            kwargs = {"label": str(task), **(line_kw or {})}
+            self.lines_ += ax.plot(self.weights.index, self.weights[task], **kwargs)
+        ax.set(xlabel="epoch", ylabel="mean weight of the task", title=self.name)
+        ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _axes(ax: Any) -> Any:
+    """Axes to draw on: these, or those of a new figure."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("Plots need matplotlib: pip install skmtl[plot].") from error
+    return plt.subplots(layout="constrained")[1] if ax is None else ax

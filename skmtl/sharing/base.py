@@ -99,6 +99,17 @@ class Network(nn.Module, ABC):
     def features(self, x: Tensor) -> Tensor | None:
         """The shared representation (K, b, h) where tasks part; None if there is none."""
 
+    @abstractmethod
+    def outputs(self, features: Tensor, x: Tensor) -> Tensor:
+        """What `forward` makes of x if these are the `features`; they may be a task's each.
+
+        (K, b, h), or (K, T, b, h) unless there are `linear_heads`.
+        """
+
+    @abstractmethod
+    def linear_heads(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Weight (K, h, C) of the heads and task (C,) of each column, if all heads are linear."""
+
     def penalty(self) -> Tensor | None:
         """What the blocks add to each member's loss beside their `decay`, (K,); None: nothing."""
         if not hasattr(self, "_penalised"):  # found once: this is called at every step
@@ -123,6 +134,16 @@ class Network(nn.Module, ABC):
         Penalties, freezing and surgery per task are all read from it.
         """
         return self._by_parameter(lambda block: block.owners())
+
+    def parameters_by_sharing(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Trained parameters that serve more than one task, and those that serve one."""
+        if not hasattr(self, "_by_sharing"):  # found once: this is called at every step
+            owners, parts = self.owners(), ([], [])  # type: ignore[var-annotated]
+            for name, p in self.named_parameters():
+                if p.requires_grad:
+                    parts[not (owners[name] == SHARED).any()].append(p)
+            self._by_sharing = parts
+        return self._by_sharing
 
     def _blocks(self) -> list[Block]:
         return [module for module in self.modules() if isinstance(module, Block)]

@@ -8,8 +8,10 @@ from functools import reduce
 import torch
 from torch import Generator, Tensor, nn
 
+from skmtl._checks import check_int
+
 from .base import Architecture, Network, Sharing
-from .checks import check_int, require_layers
+from .checks import require_layers
 from .layers import StackedLinear, hidden_layers, per_copy
 from .network import TaskNetwork
 

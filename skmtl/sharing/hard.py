@@ -8,8 +8,10 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
+from skmtl._checks import check_int
+
 from .base import SHARED, Architecture, Block, Network, Sharing
-from .checks import check_int, require_layers
+from .checks import require_layers
 from .layers import ACTIVATIONS, draw_weights, hidden_layers
 from .network import TaskNetwork, Towers
 

@@ -68,12 +68,26 @@ class TaskNetwork(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (K, b, C) of inputs (K, b, d)."""
-        return self.heads(self.body(x), None if self.skip is None else self.skip(x))
+        return self.outputs(self.body(x), x)
 
     def features(self, x: Tensor) -> Tensor | None:
         """The body's output where all tasks share it, (K, b, h); else None."""
         features = self.body(x)
         return features if features is not x and features.dim() == 3 else None
+
+    def outputs(self, features: Tensor, x: Tensor) -> Tensor:
+        """Outputs (K, b, C) of features, and of the inputs through the skip."""
+        return self.heads(features, None if self.skip is None else self.skip(x))
+
+    def linear_heads(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Weight and owner of the heads' one matrix product, where they are one."""
+        last: Any = self.heads.last
+        return (None, None) if self.heads.stacked else (last.weight, last.owner)
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks."""
+        return self.heads.n_tasks
 
 
 class Towers(nn.Module):

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from skmtl._checks import check_float
+
 from .base import SHARED, Architecture, Network, Sharing
-from .checks import check_float
 from .layers import ACTIVATIONS, StackedLinear, affine, draw_weights
 from .network import TaskNetwork
 from .soft import tied_network

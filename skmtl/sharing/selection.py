@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
+from skmtl._checks import check_float, check_int
+
 from .base import SHARED, Architecture, Block, Network, Sharing
-from .checks import check_float, check_int, require_layers
+from .checks import require_layers
 from .experts import WHY
 from .layers import hidden_layers, per_copy
 from .network import TaskNetwork

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from skmtl._checks import check_float, check_word
+
 from .base import SHARED, Architecture, Network, Sharing
-from .checks import check_choice, check_float, require_layers
+from .checks import require_layers
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
 from .network import TaskNetwork, Towers
 
@@ -61,7 +63,7 @@ class SoftSharing(Sharing):
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
         """Return the network; see `Sharing.build`."""
         check_float(self.strength, "strength", self, low=0)
-        check_choice(self.penalty, "penalty", self, ["l2", "l1", "trace_norm"])
+        check_word(self.penalty, "penalty", self, ["l2", "l1", "trace_norm"])
         if self.strength == 0:
             return tied_network(TaskNetwork, self, architecture, generators, StackedLinear, None)
         layer: Layer = partial(CentredLinear, strength=self.strength, penalty=self.penalty)

@@ -10,20 +10,18 @@ from .module import MultiTaskModule, clip_bounds
 from .net import MultiTaskNet
 from .reporting import EpochBar, EpochLines
 from .splits import validation_split
-from .stopping import MemberStopping
-from .weighting import FixedWeights, Weighting
+from .stopping import LowestLosses, MemberStopping
 
 __all__ = [
     "FORWARD_ROWS",
     "EpochBar",
     "EpochLines",
-    "FixedWeights",
+    "LowestLosses",
     "MemberStopping",
     "MultiTaskModule",
     "MultiTaskNet",
     "Rows",
     "TrainingData",
-    "Weighting",
     "clip_bounds",
     "validation_split",
 ]

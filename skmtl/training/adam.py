@@ -1,4 +1,7 @@
-"""Adam for a stack: one fused call a step, an L2 factor per parameter, members that leave."""
+"""Adam for a stack: an L2 factor per parameter, tasks that rest, members that leave.
+
+Shapes: K members, T tasks.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,18 @@ class StackAdam(torch.optim.Adam):
     `torch.optim.Adam.step` does around it at every step, on small networks longer than the
     arithmetic.
 
+    A parameter of which some entries rest while others move counts its steps entry by entry from
+    then on: a task that trains later starts as it would have started alone.
+
     Parameters
     ----------
     parameters : mapping of str to Parameter
         All of one dtype, on one device.
     decay : mapping of str to float or Tensor
         L2 gradient factor by parameter name; a tensor broadcasts to the parameter.
+    owners : mapping of str to Tensor
+        Task that each entry serves, by parameter name: integers that broadcast to a member's part of
+        the parameter; -1 for all tasks.
     lr : float
         Step size.
     """
@@ -30,11 +39,14 @@ class StackAdam(torch.optim.Adam):
         self,
         parameters: Mapping[str, nn.Parameter],
         decay: Mapping[str, float | Tensor],
+        owners: Mapping[str, Tensor],
         *,
         lr: float,
     ):
         super().__init__(list(parameters.values()), lr=lr, fused=True)
         self.set_decay(parameters, decay)
+        self._owners = [owners[name].to(p.device) for name, p in parameters.items()]
+        self._counts_apart = False
 
     def set_decay(
         self, parameters: Mapping[str, nn.Parameter], decay: Mapping[str, float | Tensor]
@@ -50,20 +62,45 @@ class StackAdam(torch.optim.Adam):
                 self._even.setdefault(factor, []).append(p)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_even": self._even, "_uneven": self._uneven}
+        own = ("_even", "_uneven", "_owners", "_counts_apart")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move the parameters that have a gradient."""
+    def step(  # type: ignore[override]
+        self, closure: None = None, *, moving: Tensor | None = None, shared: bool = True
+    ) -> None:
+        """Move the parameters that have a gradient.
+
+        ``moving`` (K, T) says whose parameters move, None: everybody's; ``shared``: whether those
+        that serve all tasks do, in members where any task moves. What rests keeps its moments and
+        its steps, to the bit.
+        """
         for factor, ps in self._even.items():
-            tensors, gradients = _moving(ps)
+            tensors, gradients = _with_gradient(ps)
             torch._foreach_add_(gradients, tensors, alpha=factor)
         for p, factors in self._uneven:
             if p.grad is not None:
                 p.grad.addcmul_(p, factors)
         [group] = self.param_groups
-        tensors, gradients = _moving(group["params"])
-        states = [self.state[p] or self._start(p) for p in tensors]
+        if moving is None and shared and not self._counts_apart:
+            self._step_together(*_with_gradient(group["params"]))
+            return
+        together = []
+        for p, owner in zip(group["params"], self._owners, strict=True):
+            if p.grad is None:
+                continue
+            moves = _moves(p, owner, moving, shared)
+            if "steps" not in self._state_of(p) and moves.all():
+                together.append(p)
+            elif moves.any():
+                self._step_apart(p, moves)
+                self._counts_apart = True
+        if together:
+            self._step_together(*_with_gradient(together))
+
+    def _step_together(self, tensors: list[Tensor], gradients: list[Tensor]) -> None:
+        [group] = self.param_groups
+        states = [self._state_of(p) for p in tensors]
         beta1, beta2 = group["betas"]
         steps = [s["step"] for s in states]
         torch._foreach_add_(steps, 1)
@@ -83,6 +120,24 @@ class StackAdam(torch.optim.Adam):
             maximize=False,
         )
 
+    def _step_apart(self, p: Tensor, moves: Tensor) -> None:
+        """Step the entries that ``moves``, broadcast to p, says; each by its own count of steps."""
+        [group] = self.param_groups
+        state, gradient = self._state_of(p), p.grad
+        assert gradient is not None, "only what has a gradient steps"
+        if "steps" not in state:
+            state["steps"] = torch.full_like(moves, float(state["step"]), dtype=p.dtype)
+        elif state["steps"].shape != moves.shape:
+            state["steps"] = state["steps"].expand_as(moves).clone()
+        beta1, beta2 = group["betas"]
+        rate = moves.to(p)
+        steps = state["steps"].add_(rate)
+        state["exp_avg"].lerp_(gradient, (1 - beta1) * rate)
+        state["exp_avg_sq"].lerp_(gradient.square(), (1 - beta2) * rate)
+        seen = steps.clamp(min=1)
+        root = (state["exp_avg_sq"] / (1 - beta2**seen)).sqrt_().add_(group["eps"])
+        p.sub_(state["exp_avg"] / root * (group["lr"] / (1 - beta1**seen) * rate))
+
     step.hooked = True  # type: ignore[attr-defined]  # spares torch's profiler around every step
 
     @torch.no_grad()
@@ -100,7 +155,7 @@ class StackAdam(torch.optim.Adam):
         for p in self.param_groups[0]["params"]:
             index = members.to(p.device)
             state = self.state[p]
-            for key in ("exp_avg", "exp_avg_sq") if state else ():
+            for key in state.keys() - {"step"}:
                 state[key] = state[key][index]
             p.grad = None
             p.data = p.detach()[index]
@@ -108,17 +163,29 @@ class StackAdam(torch.optim.Adam):
     def forget(self) -> None:
         """Start anew, as if no step had been made; parameters may have changed their shape."""
         self.state.clear()
+        self._counts_apart = False
 
-    def _start(self, p: Tensor) -> dict[str, Tensor]:
-        self.state[p] = {
-            "step": torch.zeros((), dtype=torch.float32, device=p.device),
-            "exp_avg": torch.zeros_like(p),
-            "exp_avg_sq": torch.zeros_like(p),
-        }
+    def _state_of(self, p: Tensor) -> dict[str, Tensor]:
+        if not self.state[p]:
+            self.state[p] = {
+                "step": torch.zeros((), dtype=torch.float32, device=p.device),
+                "exp_avg": torch.zeros_like(p),
+                "exp_avg_sq": torch.zeros_like(p),
+            }
         return self.state[p]
 
 
-def _moving(parameters: list[nn.Parameter]) -> tuple[list[Tensor], list[Tensor]]:
+def _with_gradient(parameters: list[nn.Parameter]) -> tuple[list[Tensor], list[Tensor]]:
     """Return the parameters that have a gradient, and their gradients."""
     pairs = [(p, p.grad) for p in parameters if p.grad is not None]
     return [p for p, _ in pairs], [g for _, g in pairs]
+
+
+def _moves(p: Tensor, owner: Tensor, moving: Tensor | None, shared: bool) -> Tensor:
+    """Entries of p (K, ...) that move, as booleans that broadcast to it."""
+    if moving is None:
+        each = (owner >= 0) | shared
+        return each.expand(len(p), *[1] * (p.dim() - 1 - owner.dim()), *owner.shape)
+    common = moving.any(1, keepdim=True) & shared
+    each = torch.cat([moving, common], 1)[:, owner]  # owner -1 is the last
+    return each.view(len(p), *[1] * (p.dim() - 1 - owner.dim()), *owner.shape)

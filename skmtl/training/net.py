@@ -7,7 +7,7 @@ A `NeuralNet` with its data path and its epoch replaced; only here, in `stopping
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,9 +19,8 @@ from torch import Generator, Tensor, nn
 
 from .adam import StackAdam
 from .batches import Rows, TrainBatches, TrainingData, ValidRows
-from .step import EpochLosses, EpochMean, evaluate, train_step
+from .step import EpochLosses, EpochMean, Phase, evaluate, train_step
 from .stopping import MemberStopping
-from .weighting import Weighting
 
 SMALL_STEP = 3e6  # multiply-adds of a forward pass under which a second thread slows one network
 
@@ -80,8 +79,8 @@ class MultiTaskNet(NeuralNet):
         *,
         lr: float,
         decay: dict[str, float | Tensor],
-        weighting: Weighting,
-        active: Callable[[int, int], list[bool]],
+        weighting: Any,
+        schedule: Any,
     ) -> None:
         """Say how to train from now on.
 
@@ -92,11 +91,11 @@ class MultiTaskNet(NeuralNet):
         decay : dict
             L2 gradient factor by parameter name: a float, or a tensor that broadcasts to it.
         weighting : Weighting
-            Weights on the losses.
-        active : callable
-            ``(epoch, n_tasks) -> list of bool``: the schedule's tasks at an epoch.
+            Weights on the losses, or on gradients; it has been started.
+        schedule : Timetable
+            Says what trains at an epoch.
         """
-        self.lr, self.decay, self.weighting, self.active = lr, decay, weighting, active
+        self.lr, self.decay, self.weighting, self.schedule = lr, decay, weighting, schedule
         if self.initialized_:
             self.optimizer_.set_decay(dict(self.module_.network.named_parameters()), decay)
             self.optimizer_.param_groups[0]["lr"] = lr
@@ -115,7 +114,8 @@ class MultiTaskNet(NeuralNet):
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> MultiTaskNet:
         """Adam over the network's parameters, with their decay."""
         named = dict(self.module_.network.named_parameters())
-        self.optimizer_ = StackAdam(named, self.decay, lr=self.lr)
+        owners = self.module_.network.owners()
+        self.optimizer_ = StackAdam(named, self.decay, owners, lr=self.lr)
         return self
 
     def get_split_datasets(self, X: tuple[TrainingData, Rows], y: None = None, **fit_params: Any):
@@ -178,14 +178,24 @@ class MultiTaskNet(NeuralNet):
             return
         self._set_training(training)
         if training:
-            self._record(prefix, self._train_epoch(iterator), None)
+            losses, weights = self._train_epoch(iterator)
+            self.weighting.after_epoch(losses.losses)
+            self._record(prefix, losses, {"weight": weights})
         else:
-            self._record(prefix, *evaluate(self.module_, self.criterion_, iterator))
+            losses, scores = evaluate(self.module_, self.criterion_, iterator)
+            self._record(prefix, losses, {"score": scores})
 
-    def _train_epoch(self, iterator: TrainBatches) -> EpochLosses:
-        active = self.active(len(self.history) - 1, len(self.task_names))
+    def _phase(self) -> Phase:
+        """What trains in the epoch that runs."""
+        schedule = self.schedule
+        active = torch.tensor([schedule.active(len(self.history) - 1, k) for k in self._stack])
+        return Phase(
+            None if active.all() else active.to(self.device), schedule.freezes, schedule.shared
+        )
+
+    def _train_epoch(self, iterator: TrainBatches) -> tuple[EpochLosses, Tensor]:
+        phase = self._phase()
         self.module_.network.anneal()
-        tasks = None if all(active) else torch.tensor(active, device=self.device)
         per_batch = self._listens("on_batch_begin") or self._listens("on_batch_end")
         on_gradients = self._notify_gradients if self._listens("on_grad_computed") else None
         if not per_batch:
@@ -194,19 +204,19 @@ class MultiTaskNet(NeuralNet):
         for batch in iterator:
             if per_batch:
                 self.notify("on_batch_begin", batch=batch, training=True)
-            losses, total = train_step(
+            step = train_step(
                 self.module_,
                 self.criterion_,
                 batch,
                 self.weighting,
                 self.optimizer_,
-                active=tasks,
+                phase=phase,
                 on_gradients=on_gradients,
             )
-            mean.add(losses, total, batch.x.shape[1])
+            mean.add(step, batch.x.shape[1])
             if per_batch:
-                self.history.record_batch("train_loss", float(losses.sum(-1).mean()))
-                self.notify("on_batch_end", batch=batch, training=True, loss=losses)
+                self.history.record_batch("train_loss", float(step.losses.sum(-1).mean()))
+                self.notify("on_batch_end", batch=batch, training=True, loss=step.losses)
         return mean.result()
 
     def _listens(self, event: str) -> bool:
@@ -218,13 +228,10 @@ class MultiTaskNet(NeuralNet):
         named = list(self.module_.named_parameters())
         self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
 
-    def _record(self, prefix: str, epoch: EpochLosses, scores: Tensor | None) -> None:
-        losses = epoch.losses
-        weights = self.weighting(losses).expand_as(losses)
-        new = {"total": self._total(epoch).unsqueeze(-1), "loss": losses, "weight": weights}
-        if scores is not None:
-            new["score"] = scores
-        for key, value in new.items():
+    def _record(self, prefix: str, epoch: EpochLosses, by_task: dict[str, Tensor]) -> None:
+        total = self.weighting.objective(epoch.losses, epoch.labelled)
+        by_task = {"loss": epoch.losses, **by_task}
+        for key, value in {"total": total.unsqueeze(-1), **by_task}.items():
             self._update(f"{prefix}_{key}", value)
         if prefix == "train":
             self._raise_if_diverged(epoch)
@@ -235,18 +242,10 @@ class MultiTaskNet(NeuralNet):
         self._best[prefix] = min(loss, self._best.get(prefix, math.inf))
         record(f"{prefix}_loss", loss)
         for t, task in enumerate(self.task_names):
-            record(
-                f"{prefix}_loss_{task}", float(self._epoch_values[f"{prefix}_loss"][:, t].mean())
-            )
-            if prefix == "train":
-                record(f"weight_{task}", float(self._epoch_values["train_weight"][:, t].mean()))
-            if scores is not None:
-                record(f"{prefix}_score_{task}", _mean(self._epoch_values[f"{prefix}_score"][:, t]))
-
-    def _total(self, epoch: EpochLosses) -> Tensor:
-        """Weighted sum (K,) over the tasks that had a label."""
-        weighted = epoch.losses * self.weighting(epoch.losses)
-        return weighted.where(epoch.labelled, 0.0).sum(-1)
+            for key in by_task:
+                name = f"weight_{task}" if key == "weight" else f"{prefix}_{key}_{task}"
+                values = self._epoch_values[f"{prefix}_{key}"][:, t]
+                record(name, _mean(values) if key == "score" else float(values.mean()))
 
     def _update(self, key: str, value: Tensor) -> None:
         now = value.double().cpu().numpy()
@@ -274,7 +273,7 @@ class MultiTaskNet(NeuralNet):
         """Validation loss of every member before the first step."""
         self._set_training(False)
         epoch, _ = evaluate(self.module_, self.criterion_, self.batches_[1])
-        return self._total(epoch).tolist()
+        return self.weighting.objective(epoch.losses, epoch.labelled).tolist()
 
     def on_train_end(self, net: NeuralNet, X: Any = None, y: None = None, **kwargs: Any) -> None:
         """Restore the stack before any callback sees the end of training."""
@@ -284,8 +283,8 @@ class MultiTaskNet(NeuralNet):
     def watched_losses(self) -> list[float]:
         """Loss by which every member still in the stack is judged.
 
-        On validation rows the weighted sum over tasks; without them what is minimised: that sum on the
-        training rows, the L2 penalty and that of the sharing scheme.
+        On validation rows the weighting's objective; without them what is minimised: that objective on
+        the training rows, the L2 penalty and that of the sharing scheme.
         """
         if self.has_validation:
             return self._epoch_values["valid_total"][self._stack, 0].tolist()
@@ -296,10 +295,15 @@ class MultiTaskNet(NeuralNet):
         total = self._epoch_values["train_total"][self._stack, 0]
         return (total + penalty.double().cpu().numpy()).tolist()
 
+    def task_losses(self) -> np.ndarray:
+        """Losses (n_members, T) of this epoch on the validation rows, else on the training rows."""
+        return self._epoch_values["valid_loss" if self.has_validation else "train_loss"]
+
     def keep_members(self, staying: Tensor) -> None:
         """Let the members not in ``staying`` (positions in the stack) leave it."""
         self._stack = [self._stack[k] for k in staying.tolist()]
         self.optimizer_.keep(staying)
+        self.weighting.keep(staying.tolist())
         for batches in self.batches_:
             batches.keep(staying)
         self._reseed()

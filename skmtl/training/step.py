@@ -12,43 +12,61 @@ import torch
 from torch import Tensor, nn
 
 from .batches import Batch, ValidRows
-from .weighting import Weighting
+from .jacobian import Backward, from_features, from_losses, from_parameters, moving_tasks
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+BACKWARD = {"losses": from_losses, "features": from_features, "parameters": from_parameters}
+
+
+class Phase(NamedTuple):
+    """What a schedule has train at an epoch.
+
+    Attributes
+    ----------
+    active : Tensor of shape (K, T) or None
+        Tasks whose losses count; None: all.
+    freezes : bool
+        Whether the parameters of the other tasks stay as they are.
+    shared : bool
+        Whether the parameters of all tasks move.
+    """
+
+    active: Tensor | None = None
+    freezes: bool = True
+    shared: bool = True
+
+
+EVERYTHING = Phase()
 
 
 def train_step(
     module: Any,
     loss: Loss,
     batch: Batch,
-    weighting: Weighting,
-    optimizer: torch.optim.Optimizer,
+    weighting: Any,
+    optimizer: Any,
     *,
-    active: Tensor | None,
-    on_gradients: Callable[[Batch], Any] | None,
-) -> tuple[Tensor, Tensor | None]:
-    """Move every member one step down; return its losses (K, T) and their label weight.
+    phase: Phase = EVERYTHING,
+    on_gradients: Callable[[Batch], Any] | None = None,
+) -> Backward:
+    """Move every member one step down.
 
-    ``active`` (T,) zeroes the tasks that rest; ``on_gradients`` sees the gradients before the
-    optimizer does.
+    ``on_gradients`` sees the gradients before the optimizer does. Parameters of a task without a
+    label in the batch stay as they are, and so does all that the optimizer knows of them.
     """
-    losses, total = loss(module(batch.x), batch.values, batch.weight)
-    weights = weighting(losses.detach())
-    if active is not None:
-        weights = weights * active
     for group in optimizer.param_groups:  # zero_grad, without its bookkeeping
         for parameter in group["params"]:
             parameter.grad = None
-    penalty = module.penalty()
-    ends, gradients = [losses], [weights.expand_as(losses)]
-    if penalty is not None:
-        ends.append(penalty)
-        gradients.append(torch.ones_like(penalty))
-    torch.autograd.backward(ends, gradients)  # of the weighted sum, without more nodes
+    done = BACKWARD[weighting.level](module, loss, batch, weighting, phase.active)
     if on_gradients is not None:
         on_gradients(batch)
-    optimizer.step()
-    return losses.detach(), total
+    moving = done.moving if phase.freezes else moving_tasks(done.total, None)
+    optimizer.step(moving=moving, shared=phase.shared)
+    if weighting.looks_again:
+        with torch.no_grad():
+            again, _ = loss(module(batch.x), batch.values, batch.weight)
+        weighting.after_step(again, done.moving)
+    return done
 
 
 class EpochLosses(NamedTuple):
@@ -76,7 +94,7 @@ def evaluate(module: nn.Module, loss: Any, rows: ValidRows) -> tuple[EpochLosses
 
 
 class EpochMean:
-    """Mean loss of an epoch, weighted by the labels behind each batch's.
+    """Mean loss of an epoch, weighted by the labels behind each batch's, and mean weights.
 
     Summed in place: a small tensor kept from every step would lie in the way of the large ones that
     the next step needs, and cost more memory than the table.
@@ -84,19 +102,24 @@ class EpochMean:
 
     def __init__(self) -> None:
         self._sum: Tensor | None = None
+        self._n_steps = 0
 
-    def add(self, losses: Tensor, total: Tensor | None, n_rows: int) -> None:
+    def add(self, step: Backward, n_rows: int) -> None:
         """Count a step in."""
+        losses, total = step.losses, step.total
         if self._sum is None:
-            self._sum, self._total = torch.zeros_like(losses), torch.zeros_like(losses)
+            self._sum, self._total, self._weights = (torch.zeros_like(losses) for _ in range(3))
         if total is None:
             self._sum.add_(losses, alpha=n_rows)
             self._total.add_(n_rows)
         else:
             self._sum.addcmul_(losses, total)
             self._total.add_(total)
+        self._weights.add_(step.weights)
+        self._n_steps += 1
 
-    def result(self) -> EpochLosses:
-        """Mean losses; NaN for a task that had no label."""
+    def result(self) -> tuple[EpochLosses, Tensor]:
+        """Mean losses, NaN for a task that had no label; mean weights (K, T) over the steps."""
         assert self._sum is not None, "an epoch has a batch"
-        return EpochLosses(self._sum / self._total, self._total > 0)
+        losses = EpochLosses(self._sum / self._total, self._total > 0)
+        return losses, self._weights / self._n_steps

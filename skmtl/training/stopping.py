@@ -14,9 +14,9 @@ class MemberStopping(Callback):
     """Watch every member's loss; a member that stops improving leaves the stack.
 
     The loss watched is the net's `watched_losses`. A member is finished when it has not improved
-    by ``tol`` for ``patience`` epochs in a row. When training ends, for whatever reason (Ctrl-C
-    too), every member gets the parameters of its best epoch back; without validation rows, those
-    of its last.
+    by ``tol`` for ``patience`` epochs in a row, of those that the schedule counts. When training
+    ends, for whatever reason (Ctrl-C too), every member gets the parameters of its best epoch back;
+    without validation rows, those of its last.
 
     Attributes
     ----------
@@ -49,10 +49,10 @@ class MemberStopping(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of members that improved, release those that are done."""
-        improved = []
+        improved, counts = [], int(net.schedule.counts(len(net.history) - 1))
         for at, (member, loss) in enumerate(zip(self.members_, net.watched_losses(), strict=True)):
             enough = loss < self.best_losses_[member] - self.tol
-            self.waited_[member] = 0 if enough else self.waited_[member] + 1
+            self.waited_[member] = 0 if enough else self.waited_[member] + counts
             if loss < self.best_losses_[member] or not net.has_validation:
                 self.best_losses_[member] = min(loss, self.best_losses_[member])
                 self.best_epochs_[member] = len(net.history)
@@ -82,3 +82,22 @@ class MemberStopping(Callback):
             else:
                 now = p.detach()[torch.tensor(at, device=p.device)]
                 self.best_[name][members.to(p.device)] = now
+
+
+class LowestLosses(Callback):
+    """Keep the lowest loss that each task ever had in each member.
+
+    Attributes
+    ----------
+    losses_ : Tensor of shape (n_members, n_tasks)
+        On the validation rows; without them, on the training rows.
+    """
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Know of no loss yet."""
+        self.losses_ = torch.full((net.module_.n_members, len(net.task_names)), math.inf)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Compare."""
+        now = torch.from_numpy(net.task_losses())
+        self.losses_ = torch.fmin(self.losses_.to(now), now)

@@ -1,0 +1,111 @@
+"""What becomes of a table on its way to the device: precision, equal rows, labelled rows, tensors.
+
+Shapes: n rows, d features, T tasks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
+from torch import Tensor
+
+from skmtl.targets import Targets
+from skmtl.tasks import Task
+
+LOOK = 2000  # rows looked at to tell whether the inputs are standardised
+FAR = 100.0  # a column's size, or times the median column's, from which they are not
+PRECISE = 1000  # rows up to which all is float64 and equal rows are merged: cheap there
+
+
+def precision(n_rows: int, device: str) -> Any:
+    """Dtype of a new network and its data.
+
+    In float32, two orders of summation part within a few hundred steps: only float64 lets a weight of
+    two equal a repeated row, and a row predicted alone equal itself among others.
+    """
+    return np.float64 if n_rows <= PRECISE and device == "cpu" else np.float32
+
+
+def merge_equal_rows(X: np.ndarray, table: Targets) -> tuple[np.ndarray, Targets]:
+    """Make one row, with their weights added, of rows that are equal in inputs and labels.
+
+    A weight of two then is a repeated row in everything that follows, and copies of a row cannot
+    stand on both sides of a validation split. The rows come in an order of their own, so that of
+    the table does not matter.
+    """
+    weight = np.ones((len(X), table.n_tasks)) if table.weight is None else table.weight
+    key = np.hstack([X, table.values, weight > 0])
+    _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    merged = np.zeros((len(first), table.n_tasks), X.dtype)
+    np.add.at(merged, inverse.reshape(-1), weight)
+    return X[first], replace(
+        table, values=table.values[first], weight=None if np.all(merged == 1) else merged
+    )
+
+
+def labelled_rows(table: Targets) -> Tensor:
+    """Rows with a label of some task, (n_labelled,); the others take no part in a fit."""
+    if table.weight is None:
+        return torch.arange(len(table.values), dtype=torch.int32)
+    there = (table.weight > 0).any(axis=1)
+    return torch.from_numpy(np.flatnonzero(there).astype(np.int32))
+
+
+def to_device(array: np.ndarray, device: str) -> Tensor:
+    if any(step < 0 for step in array.strides):
+        array = array.copy()  # torch knows no negative strides
+    with warnings.catch_warnings():
+        # a read-only memory map is fine: nothing here writes to the table
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(device)
+
+
+def scaled(weight: np.ndarray, dtype: Any) -> np.ndarray:
+    """Weights over their task's largest, which a mean does not notice and float32 can hold."""
+    peak = weight.max(axis=0)
+    return (weight / np.where(peak > 0, peak, 1)).astype(dtype)
+
+
+def warn_if_unscaled(x: Tensor, labelled: Tensor, names: Sequence[str] | None) -> None:
+    some = labelled[:: max(1, len(labelled) // LOOK)].to(x.device)
+    size = x.index_select(0, some).double().square().mean(0).sqrt().cpu().numpy()
+    worst = int(np.argmax(size))
+    usual = np.median(size[size > 0]) if (size > 0).any() else 1.0
+    if size[worst] == 0 or (1 / FAR < size[worst] < FAR and size[worst] < FAR * usual):
+        return
+    name = f"column {worst}" if names is None else f"column {names[worst]!r}"
+    warnings.warn(
+        f"The inputs are far from standardised: {name} of X has a root mean square of "
+        f"{size[worst]:.3g}, the median column {usual:.3g}. Networks learn poorly from that: put a "
+        "StandardScaler before the estimator.",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def linear_fits(x: Tensor, table: Targets, tasks: Sequence[Task]) -> list[float]:
+    """Share of each task's variance that a ridge explains on rows it has not seen.
+
+    ``tasks`` in the order of the table; for classes, the variance of their indicators.
+    """
+    shares, start = [], 0
+    for t, task in enumerate(tasks):
+        weight = np.ones(len(x)) if table.weight is None else table.weight[:, t]
+        rows = np.flatnonzero(weight > 0)
+        rows = rows[:: max(1, len(rows) // LOOK)]
+        values = table.values[rows, start : start + task.n_values].astype(float)
+        start += task.n_values
+        if task.kind == "classification":
+            groups = task.strata(values)
+            values = (groups[:, None] == np.unique(groups)).astype(float)
+        variance = values.var(axis=0).mean()
+        inputs = x[torch.from_numpy(rows).to(x.device)].double().cpu().numpy()
+        ridge = RidgeCV(np.logspace(-2, 4, 7)).fit(inputs, values)
+        shares.append(1 + ridge.best_score_ / variance if variance > 0 else 0.0)
+    return shares

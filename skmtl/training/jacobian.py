@@ -1,0 +1,211 @@
+"""Gradients of the tasks where they meet: at the shared features, or at the shared parameters.
+
+Shapes: K members, T tasks, b rows, h features, C outputs, N numbers in a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from .batches import Batch
+
+
+class TaskGradients(Protocol):
+    """A gradient per task and member."""
+
+    def gramian(self) -> Tensor:
+        """Inner products (K, T, T)."""
+
+    def rows(self) -> Tensor:
+        """The gradients themselves, (K, T, N)."""
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """Sum over tasks weighted by ``weights`` (K, T)."""
+
+    def shaped(self, direction: Tensor) -> Tensor:
+        """A vector (K, N) like a row, in the shape that `combine` gives."""
+
+
+class Rows:
+    """Gradients that were computed one by one, (K, T, N).
+
+    ``unit`` scales the gradients that a method is shown, not those it gives.
+    """
+
+    def __init__(self, rows: Tensor, shape: Sequence[int], unit: float = 1.0):
+        self._rows, self._shape, self._unit = rows, shape, unit
+
+    def gramian(self) -> Tensor:
+        """Inner products (K, T, T)."""
+        return self._unit**2 * (self._rows @ self._rows.mT)
+
+    def rows(self) -> Tensor:
+        """The gradients themselves, (K, T, N)."""
+        return self._unit * self._rows
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """Sum over tasks weighted by ``weights`` (K, T)."""
+        return (weights.unsqueeze(1) @ self._rows).squeeze(1).unflatten(1, self._shape)
+
+    def shaped(self, direction: Tensor) -> Tensor:
+        """A vector (K, N) like a row, in the shape that `combine` gives."""
+        return direction.unflatten(1, self._shape) / self._unit
+
+
+class LinearHeadRows:
+    """Gradients at features under linear heads: ``g_t W_t^T``, which need not be written out.
+
+    With g (K, b, C) the gradients of the outputs and W (K, h, C) the heads, the inner product of two
+    columns' gradients is the product of ``g^T g`` and ``W^T W``: C by C numbers instead of T times
+    b times h. ``unit`` scales the gradients that a method is shown, not those it gives.
+    """
+
+    def __init__(self, outputs: Tensor, weight: Tensor, owner: Tensor, unit: float):
+        self._outputs, self._weight, self._owner, self._unit = outputs, weight, owner, unit
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        """Whose column it is, (C, T) of zeros and ones."""
+        tasks = torch.arange(int(self._owner[-1]) + 1, device=self._owner.device)
+        return (self._owner.unsqueeze(1) == tasks).to(self._outputs)
+
+    def gramian(self) -> Tensor:
+        """Inner products (K, T, T)."""
+        products = (self._outputs.mT @ self._outputs) * (self._weight.mT @ self._weight)
+        return self._unit**2 * (self._columns.mT @ products @ self._columns)
+
+    def rows(self) -> Tensor:
+        """The gradients themselves, (K, T, N)."""
+        by_task = self._outputs.unsqueeze(1) * self._columns.mT.unsqueeze(1)  # (K, T, b, C)
+        return self._unit * (by_task @ self._weight.mT.unsqueeze(1)).flatten(2)
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """Sum over tasks weighted by ``weights`` (K, T): (K, b, h)."""
+        by_column = weights.index_select(1, self._owner).unsqueeze(1)
+        return (self._outputs * by_column) @ self._weight.mT
+
+    def shaped(self, direction: Tensor) -> Tensor:
+        """A vector (K, N) like a row, as (K, b, h)."""
+        return direction.unflatten(1, (self._outputs.shape[1], -1)) / self._unit
+
+
+class Backward(NamedTuple):
+    """What a backward pass leaves beside gradients: losses (K, T), label weight, tasks, weights."""
+
+    losses: Tensor
+    total: Tensor | None
+    moving: Tensor | None
+    weights: Tensor
+
+
+def moving_tasks(total: Tensor | None, active: Tensor | None) -> Tensor | None:
+    """Tasks (K, T) with a label that the schedule trains; None if that is all of them."""
+    if total is None:
+        return active
+    moving = total > 0
+    if active is not None:
+        moving = moving & active
+    return None if moving.all() else moving
+
+
+def from_losses(
+    module: Any, loss: Any, batch: Batch, weighting: Any, active: Tensor | None
+) -> Backward:
+    """Backward pass of the weighted sum of losses."""
+    losses, total = loss(module(batch.x), batch.values, batch.weight)
+    moving = moving_tasks(total, active)
+    detached = losses.detach()
+    weights = _only(weighting(detached, moving), moving).expand_as(losses)
+    _backward([losses], [weights], module.penalty())  # without nodes for the weighted sum
+    return Backward(detached, total, moving, weights)
+
+
+def from_features(
+    module: Any, loss: Any, batch: Batch, weighting: Any, active: Tensor | None
+) -> Backward:
+    """Backward pass that stops at the shared features, to aggregate there what goes on.
+
+    Above them every task has the gradient of its own loss.
+    """
+    network, x = module.network, module.clip(batch.x)
+    features = network.features(x)
+    weight, owner = network.linear_heads()
+    cut = features.detach()
+    if weight is None:  # a copy for each task, whose gradient is that task's
+        cut = cut.unsqueeze(1).repeat(1, network.n_tasks, 1, 1)
+    cut.requires_grad_()
+    outputs = network.outputs(cut, x)
+    leaf = outputs.detach().requires_grad_()
+    losses, total = loss(leaf, batch.values, batch.weight)
+    moving = moving_tasks(total, active)
+    detached = losses.detach()
+    losses.backward(_only(weighting(detached, moving), moving).expand_as(losses))
+    outputs.backward(leaf.grad)
+    assert leaf.grad is not None, "losses come from outputs"
+    assert cut.grad is not None, "outputs come from features"
+    unit = x.shape[1] ** 0.5  # inner products then are means over rows, however many there are
+    gradients: TaskGradients = (
+        Rows(cut.grad.flatten(2), cut.shape[2:], unit)
+        if weight is None
+        else LinearHeadRows(leaf.grad, weight.detach(), owner, unit)
+    )
+    weights, direction = weighting.aggregate(gradients, detached, moving)
+    _backward([features], [direction], module.penalty())
+    return Backward(detached, total, moving, weights)
+
+
+def from_parameters(
+    module: Any, loss: Any, batch: Batch, weighting: Any, active: Tensor | None
+) -> Backward:
+    """Backward pass per task, to aggregate the gradients of the parameters that tasks share.
+
+    Parameters of one task have the gradient of its own loss.
+    """
+    losses, total = loss(module(batch.x), batch.values, batch.weight)
+    moving = moving_tasks(total, active)
+    detached = losses.detach()
+    own = _only(weighting(detached, moving), moving).expand_as(losses)
+    shared, separate = module.network.parameters_by_sharing()
+    parts = []
+    for t in range(losses.shape[1]):
+        gradients = torch.autograd.grad(
+            losses[:, t], [*shared, *separate], own[:, t], retain_graph=True, allow_unused=True
+        )
+        parts.append(
+            [
+                torch.zeros_like(p) if g is None else g
+                for p, g in zip(shared, gradients[: len(shared)], strict=True)
+            ]
+        )
+        for p, g in zip(separate, gradients[len(shared) :], strict=True):
+            if g is not None:
+                p.grad = (
+                    g.clone(memory_format=torch.contiguous_format)
+                    if p.grad is None
+                    else p.grad.add_(g)
+                )
+    rows = torch.stack([torch.cat([g.flatten(1) for g in part], 1) for part in parts], 1)
+    weights, direction = weighting.aggregate(Rows(rows, (-1,)), detached, moving)
+    sizes = [p[0].numel() for p in shared]
+    for p, g in zip(shared, direction.split(sizes, 1), strict=True):
+        p.grad = g.reshape(p.shape).contiguous()  # the fused step knows no strides
+    penalty = module.penalty()
+    if penalty is not None:
+        penalty.sum().backward()
+    return Backward(detached, total, moving, weights)
+
+
+def _only(weights: Tensor, moving: Tensor | None) -> Tensor:
+    """Weights of the tasks that move; zero for the others, whose losses are no numbers perhaps."""
+    return weights if moving is None else weights.where(moving, 0.0)
+
+
+def _backward(ends: list[Tensor], gradients: list[Tensor], penalty: Tensor | None) -> None:
+    if penalty is not None:
+        ends, gradients = [*ends, penalty], [*gradients, torch.ones_like(penalty)]
+    torch.autograd.backward(ends, gradients)

@@ -1,0 +1,164 @@
+"""The one place that knows torchjd: its methods by name, made for a number of tasks.
+
+A method that a later torchjd brings is one line in `SCALARIZERS` or `AGGREGATORS`.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torchjd import aggregation, scalarization
+from torchjd.aggregation import GramianWeightedAggregator, WeightedAggregator
+
+from .solvers import MinNorm, NNLSProjector, OrderedProjections
+
+Make = Callable[[int], Any]  # from a number of tasks to an object of torchjd
+
+# Where a paper leaves a parameter open, the value here is stated in docs/weighting.md.
+SCALARIZERS: dict[str, Make] = {
+    "uw": scalarization.UW,
+    "dwa": lambda _: scalarization.DWA(),
+    "famo": scalarization.FAMO,
+    "imtl_l": scalarization.IMTLL,
+    "geometric_mean": lambda _: scalarization.GeometricMean(),
+    "random": lambda _: scalarization.Random(),
+    "stch": lambda _: scalarization.STCH(mu=0.1),
+    "pbi": lambda n: scalarization.PBI(theta=5.0, weights=torch.ones(n)),
+    "cosmos": lambda n: scalarization.COSMOS(lambda_=1.0, weights=torch.ones(n)),
+    "mean": lambda _: scalarization.Mean(),
+    "sum": lambda _: scalarization.Sum(),
+}
+AGGREGATORS: dict[str, Make] = {
+    "upgrad": lambda _: aggregation.UPGrad(projector=NNLSProjector()),
+    "dualproj": lambda _: aggregation.DualProj(projector=NNLSProjector()),
+    "mgda": lambda _: GramianWeightedAggregator(MinNorm()),
+    "pcgrad": lambda _: GramianWeightedAggregator(OrderedProjections()),
+    "cagrad": lambda _: aggregation.CAGrad(c=0.4),
+    "nash_mtl": aggregation.NashMTL,
+    "aligned_mtl": lambda _: aggregation.AlignedMTL(),
+    "imtl_g": lambda _: aggregation.IMTLG(),
+    "gradvac": lambda _: aggregation.GradVac(),
+    "graddrop": lambda _: aggregation.GradDrop(),
+    "config": lambda _: aggregation.ConFIG(),
+    "fairgrad": lambda _: aggregation.FairGrad(alpha=1.0),
+    "excess_mtl": lambda _: aggregation.ExcessMTL(),
+    "pcd": lambda _: aggregation.PCD(),
+}
+# What a name cannot stand for, and why.
+NEEDS_AN_OBJECT = {
+    "constant": "its weights are yours to say: loss_weights takes them as a dict or an array",
+    "krum": "it must be told how many tasks are adversarial: pass torchjd.aggregation.Krum(...)",
+    "trimmed_mean": "it must be told how much to trim: pass torchjd.aggregation.TrimmedMean(...)",
+}
+# Gradients of one coordinate are compared from step to step: rows of a batch are no coordinates.
+BY_COORDINATE = (aggregation.ExcessMTL,)
+LOCK = threading.Lock()
+
+
+def is_scalarizer(value: Any) -> bool:
+    """Whether an object turns losses into one."""
+    return isinstance(value, scalarization.Scalarizer)
+
+
+def is_aggregator(value: Any) -> bool:
+    """Whether an object turns gradients into one."""
+    return isinstance(value, aggregation.Aggregator)
+
+
+def is_part(value: Any) -> bool:
+    """Whether an object is the inner part of an aggregator, which is not what is asked for."""
+    return isinstance(value, aggregation.Weighting)
+
+
+def only_gramian(aggregator: Any) -> bool:
+    """Whether an aggregator finds weights from the Gramian alone."""
+    return isinstance(aggregator, GramianWeightedAggregator)
+
+
+def only_weighs(aggregator: Any) -> bool:
+    """Whether the aggregate is a weighted sum of the gradients."""
+    return isinstance(aggregator, WeightedAggregator)
+
+
+def make(
+    method: Any, table: dict[str, Make], n_tasks: int, positions: Sequence[int], like: Tensor
+) -> Any:
+    """An object of its own for the tasks at these positions of the target table.
+
+    ``method`` is a key of ``table``, or an object for all ``n_tasks``, which is copied. Its numbers
+    are of the dtype, and on the device, of ``like``.
+    """
+    if isinstance(method, str):
+        return _moved(table[method](len(positions)), like)
+    own = _moved(copy.deepcopy(method), like)
+    if len(positions) < n_tasks:
+        own = restricted(own, n_tasks, torch.tensor(positions))
+    if isinstance(own, aggregation.NashMTL):
+        own.n_tasks = len(positions)
+        own.reset()
+    return own
+
+
+def _moved(module: nn.Module, like: Tensor) -> nn.Module:
+    """Move parameters and buffers, and the plain tensors that `Module.to` leaves where they are."""
+    for part in module.to(like).modules():
+        for name, value in vars(part).items():
+            if isinstance(value, Tensor) and value.is_floating_point():
+                vars(part)[name] = value.to(like)
+    return module
+
+
+def restricted(module: nn.Module, n_tasks: int, positions: Tensor) -> Any:
+    """A view of a torchjd object for some of its tasks.
+
+    Vectors with an entry per task (weights, reference points, learned scales, earlier losses) are cut
+    down to them; gradients reach the parameters of the original.
+    """
+    part = copy.copy(module)
+    for store in ("_parameters", "_buffers", "_modules"):
+        part.__dict__[store] = dict(part.__dict__[store])
+    for values in (part.__dict__, part._parameters, part._buffers):
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == (n_tasks,):
+                values[name] = value[positions.to(value.device)]  # type: ignore[assignment]
+            elif isinstance(value, list) and all(isinstance(v, Tensor) for v in value):
+                values[name] = [v[positions.to(v.device)] for v in value]  # type: ignore[assignment]
+    for name, child in part._modules.items():
+        if child is not None:
+            part._modules[name] = restricted(child, n_tasks, positions)
+    return part
+
+
+def probe(method: Any, argument: Tensor, weighting: Any) -> None:
+    """Raise ValueError if an object of torchjd does not fit the number of tasks."""
+    try:
+        with drawn_from(Generator()):
+            copy.deepcopy(method)(argument)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"Parameter loss_weights={weighting!r} does not fit {len(argument)} tasks: {error}"
+        ) from error
+
+
+def fresh(generators: Sequence[Generator]) -> list[Generator]:
+    """Generators for a method's own draws, so that they do not shift those of batches."""
+    return [Generator().manual_seed(g.initial_seed() + 1) for g in generators]
+
+
+@contextmanager
+def drawn_from(generator: Generator) -> Iterator[None]:
+    """Lend torch's global generator the state of this one: torchjd draws from the global one."""
+    with LOCK:  # no two threads at once
+        before = torch.get_rng_state()
+        torch.set_rng_state(generator.get_state())
+        try:
+            yield
+        finally:
+            generator.set_state(torch.get_rng_state())
+            torch.set_rng_state(before)

@@ -1,0 +1,188 @@
+"""The contract of a weighting: how the losses of the tasks become one step.
+
+Shapes: K members, T tasks (in the engine's order).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a weighting is told before training begins.
+
+    Attributes
+    ----------
+    task_names : list of str
+        In the engine's order.
+    task_order : list of int
+        Where each stands in the target table, the order of whatever a user wrote by task.
+    generators : list of Generator
+        One a member: all randomness of that member comes from it.
+    learning_rate : float
+        Of the network's optimizer.
+    like : Tensor
+        Of the dtype, and on the device, of the losses.
+    scheme : str
+        The sharing scheme, as messages call it.
+    has_features : bool
+        Whether there is one representation that all tasks share.
+    has_shared : bool
+        Whether there are parameters that more than one task trains.
+    single_task_losses : callable
+        Trains a network per task and returns its lowest validation loss (K, T).
+    """
+
+    task_names: Sequence[str]
+    task_order: Sequence[int]
+    generators: Sequence[Generator]
+    learning_rate: float
+    like: Tensor
+    scheme: str
+    has_features: bool
+    has_shared: bool
+    single_task_losses: Callable[[], Tensor]
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.task_names)
+
+
+class Weighting(BaseEstimator, ABC):
+    """Weights (K, T) on the losses (K, T) of a step, each member's from what it alone has seen.
+
+    Parameters are configuration; `start` makes the rest, so a clone starts anew. ``moving`` (K, T)
+    says which tasks take part in a step, those with a label in the batch that the schedule trains;
+    None: all.
+    """
+
+    level = "losses"  # what it looks at: "losses", gradients at "features" or at "parameters"
+    looks_again = False  # whether `after_step` wants the losses after the step
+
+    @abstractmethod
+    def start(self, setting: Setting) -> None:
+        """Get ready for a training.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it cannot work in this setting.
+        ImportError
+            If it needs a package that is not installed.
+        """
+
+    @abstractmethod
+    def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
+        """Weights for these losses, broadcastable to them, both detached from the graph."""
+
+    def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
+        """See the losses (K, T) of the same batch after the step, if it `looks_again`."""
+
+    def after_epoch(self, losses: Tensor) -> None:
+        """See the mean losses (K, T) of an epoch; NaN for a task that had no label."""
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Let the other members leave; positions in the stack."""
+
+    def objective(self, losses: Tensor, labelled: Tensor) -> Tensor:
+        """Number (K,) by which members are judged on losses (K, T), those that had a label.
+
+        The sum of the losses: what a method makes of them along the way is no measure of its result.
+        """
+        return losses.where(labelled, 0.0).sum(-1)
+
+
+class GradientWeighting(Weighting):
+    """A weighting that looks at the gradients of the tasks where they meet.
+
+    Parameters
+    ----------
+    at : {"auto", "features", "parameters"}
+        "features": at the representation all tasks share, where a gradient per task costs next to
+        nothing. "parameters": at the shared parameters, at the price of a backward pass per task.
+        "auto": at the features where the sharing scheme has them.
+    """
+
+    def __init__(self, at: str = "auto"):
+        self.at = at
+
+    def start(self, setting: Setting) -> None:
+        """Choose where to look; see `Weighting.start`."""
+        if not isinstance(self.at, str) or self.at not in ("auto", "features", "parameters"):
+            raise ValueError(
+                f"Parameter at of {type(self).__name__} must be 'auto', 'features' or 'parameters'. "
+                f"Found {self.at!r}."
+            )
+        if not setting.has_shared:
+            raise ValueError(
+                f"Parameter loss_weights={self!r} weighs gradients of parameters that tasks share, "
+                f"and sharing={setting.scheme} has none. Use another scheme, or weights on losses."
+            )
+        if self.at == "features" and not setting.has_features:
+            raise ValueError(
+                f"Parameter loss_weights={self!r} looks at features that all tasks share, and "
+                f"sharing={setting.scheme} has no such place with these hidden_layer_sizes. "
+                "Use at='parameters'."
+            )
+        self.level = self.at
+        if self.at == "auto":
+            self.level = "features" if setting.has_features else "parameters"
+
+    def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
+        """Weights on what each task alone trains: one, for it has no gradient to be at odds with."""
+        return torch.ones_like(losses)
+
+    @abstractmethod
+    def aggregate(
+        self, gradients: Any, losses: Tensor, moving: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Turn the gradients of the tasks into one.
+
+        Parameters
+        ----------
+        gradients : TaskGradients
+        losses : Tensor of shape (K, T)
+        moving : Tensor of shape (K, T) or None
+
+        Returns
+        -------
+        weights : Tensor of shape (K, T)
+            On the gradients; where they were not just weighed, the weights that come nearest.
+        direction : Tensor
+            The one gradient, in the shape ``gradients.combine`` gives.
+        """
+
+
+class FixedWeights(Weighting):
+    """The same weight for a task at every step.
+
+    Parameters
+    ----------
+    weights : list of float
+        In the order of the target table.
+    """
+
+    def __init__(self, weights: Sequence[float]):
+        self.weights = weights
+
+    def start(self, setting: Setting) -> None:
+        """Put the weights in the engine's order."""
+        ordered = [self.weights[t] for t in setting.task_order]
+        self._tensor = torch.tensor(ordered, dtype=setting.like.dtype, device=setting.like.device)
+
+    def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
+        """Weights of shape (T,)."""
+        return self._tensor
+
+    def objective(self, losses: Tensor, labelled: Tensor) -> Tensor:
+        """Weighted sum, which is what is minimised."""
+        return (losses * self._tensor).where(labelled, 0.0).sum(-1)

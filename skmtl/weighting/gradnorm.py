@@ -1,0 +1,95 @@
+"""Weights that let all tasks train at one rate, by the norms of their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmtl._checks import check_float
+
+from .base import GradientWeighting, Setting
+
+LOWEST = (
+    1e-3  # of a weight: at zero a task would train no more, and have no gradient to come back by
+)
+
+
+class GradNorm(GradientWeighting):
+    """Gradient normalisation (Chen et al. 2018).
+
+    A task's weight w_t is moved towards where the norm of its gradient is
+    ``mean_s ||w_s g_s|| * r_t^alpha``: the mean norm, more for a task whose loss has fallen less than
+    the others' (r_t is its loss over its first loss, divided by the mean of that over tasks). Weights
+    sum to T.
+
+    Departures: norms are taken at the shared features, or at all shared parameters, instead of the
+    last shared layer's weights; weights move by Adam, so that the size of gradients does not matter.
+
+    Parameters
+    ----------
+    alpha : float, default=1.5
+        How strongly a task that lags behind is favoured (the paper searches from 0.5 to 3).
+    learning_rate : float, default=0.025
+        Step size of the weights (the paper's).
+    at : {"auto", "features", "parameters"}, default="auto"
+        Where gradients are looked at, as in `Aggregation`.
+
+    References
+    ----------
+    Z. Chen, V. Badrinarayanan, C.-Y. Lee, A. Rabinovich (2018). GradNorm: gradient normalization for
+    adaptive loss balancing in deep multitask networks. ICML.
+    """
+
+    name = "gradnorm"
+
+    def __init__(self, alpha=1.5, learning_rate=0.025, at="auto"):
+        self.alpha = alpha
+        self.learning_rate = learning_rate
+        super().__init__(at)
+
+    def start(self, setting: Setting) -> None:
+        """Start from equal weights; see `Weighting.start`."""
+        check_float(self.alpha, "alpha", self, low=0)
+        check_float(self.learning_rate, "learning_rate", self, low=0)
+        super().start(setting)
+        shape = len(setting.generators), setting.n_tasks
+        self._weights = setting.like.new_ones(shape)
+        self._first = setting.like.new_full(shape, torch.nan)
+        self._optimizer = torch.optim.Adam([self._weights], lr=self.learning_rate)
+
+    def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
+        """Weights (K, T) as the steps before have left them."""
+        return self._weights.clone()
+
+    def aggregate(
+        self, gradients: Any, losses: Tensor, moving: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Go by the weighted sum, and move the weights for the next step."""
+        used = self._weights.clone()
+        there = torch.ones_like(losses) if moving is None else moving.to(losses)
+        direction = gradients.combine(there)  # the gradients are those of weighted losses
+        norms = gradients.gramian().diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+        self._first = self._first.where(~self._first.isnan() | (there == 0), losses)
+        rate = (losses / self._first.clamp(min=torch.finfo(losses.dtype).tiny)).where(there > 0, 0)
+        n_there = there.sum(1, keepdim=True).clamp(min=1)
+        rate = rate * n_there / rate.sum(1, keepdim=True).clamp(min=1e-12)
+        mean_norm = (norms * there).sum(1, keepdim=True) / n_there
+        slope = torch.sign(norms - mean_norm * rate**self.alpha) * norms / used
+        self._weights.grad = slope * there
+        self._optimizer.step()
+        moved = self._weights.where(there > 0, used).clamp(min=LOWEST)
+        self._weights.copy_(moved * moved.shape[1] / moved.sum(1, keepdim=True))
+        return used * there, direction
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Let the other members leave."""
+        index = torch.tensor(members, device=self._weights.device)
+        state = self._optimizer.state.pop(self._weights, {})
+        self._weights, self._first = self._weights[index], self._first[index]
+        self._optimizer.param_groups[0]["params"] = [self._weights]
+        if state:
+            parts = {key: state[key][index] for key in ("exp_avg", "exp_avg_sq")}
+            self._optimizer.state[self._weights] = {**state, **parts}
