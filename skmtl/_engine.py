@@ -164,7 +164,6 @@ def _start_weighting(
             task_names=net.task_names,
             task_order=criterion.order,
             generators=net.generators,
-            learning_rate=plan.learning_rate,
             like=data.x.new_empty(0),
             scheme=repr(plan.sharing),
             has_features=has_features,

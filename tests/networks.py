@@ -37,7 +37,6 @@ def setting(n_tasks, n_members=1, order=None, dtype=torch.float64, **changes):
         "task_names": [str(t) for t in range(n_tasks)],
         "task_order": list(range(n_tasks)) if order is None else order,
         "generators": [Generator().manual_seed(k) for k in range(n_members)],
-        "learning_rate": 0.01,
         "like": torch.empty(0, dtype=dtype),
         "scheme": "HardSharing()",
         "has_features": True,

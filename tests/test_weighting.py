@@ -350,10 +350,12 @@ def test_famo_sees_the_losses_after_the_step():
 
 def test_uw_learns_its_scales_as_an_optimizer_would():
     """At the optimum a scale is the loss: the weight of a constant loss tends to 1 / (2 loss)."""
-    weighting = started(Scalarization("uw"), 2, learning_rate=0.05)
+    weighting = started(Scalarization("uw"), 2)
+    adam = torch.optim.Adam(weighting.parameters(), lr=0.05)
     losses = torch.tensor([[0.2, 4.0]], dtype=torch.float64)
     for _ in range(500):
         weights = weighting(losses, None)
+        adam.step()
     assert_allclose(weights, 0.5 / losses, rtol=1e-3)
 
 

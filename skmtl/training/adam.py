@@ -47,6 +47,7 @@ class StackAdam(torch.optim.Adam):
         self.set_decay(parameters, decay)
         self._owners = [owners[name].to(p.device) for name, p in parameters.items()]
         self._counts_apart = False
+        self.also: list[nn.Parameter] = []  # parameters of no network, which belong to no member
 
     def set_decay(
         self, parameters: Mapping[str, nn.Parameter], decay: Mapping[str, float | Tensor]
@@ -62,7 +63,7 @@ class StackAdam(torch.optim.Adam):
                 self._even.setdefault(factor, []).append(p)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_even", "_uneven", "_owners", "_counts_apart")
+        own = ("_even", "_uneven", "_owners", "_counts_apart", "also")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
     @torch.no_grad()
@@ -83,9 +84,9 @@ class StackAdam(torch.optim.Adam):
                 p.grad.addcmul_(p, factors)
         [group] = self.param_groups
         if moving is None and shared and not self._counts_apart:
-            self._step_together(*_with_gradient(group["params"]))
+            self._step_together(*_with_gradient([*group["params"], *self.also]))
             return
-        together = []
+        together = list(self.also)
         for p, owner in zip(group["params"], self._owners, strict=True):
             if p.grad is None:
                 continue
@@ -95,8 +96,9 @@ class StackAdam(torch.optim.Adam):
             elif moves.any():
                 self._step_apart(p, moves)
                 self._counts_apart = True
-        if together:
-            self._step_together(*_with_gradient(together))
+        tensors, gradients = _with_gradient(together)
+        if tensors:
+            self._step_together(tensors, gradients)
 
     def _step_together(self, tensors: list[Tensor], gradients: list[Tensor]) -> None:
         [group] = self.param_groups

@@ -69,25 +69,31 @@ class LinearHeadRows:
         self._outputs, self._weight, self._owner, self._unit = outputs, weight, owner, unit
 
     @cached_property
-    def _columns(self) -> Tensor:
-        """Whose column it is, (C, T) of zeros and ones."""
-        tasks = torch.arange(int(self._owner[-1]) + 1, device=self._owner.device)
+    def _columns(self) -> Tensor | None:
+        """Whose column it is, (C, T) of zeros and ones; None where each task has one."""
+        n_tasks = int(self._owner[-1]) + 1
+        if n_tasks == len(self._owner):
+            return None
+        tasks = torch.arange(n_tasks, device=self._owner.device)
         return (self._owner.unsqueeze(1) == tasks).to(self._outputs)
 
     def gramian(self) -> Tensor:
         """Inner products (K, T, T)."""
         products = (self._outputs.mT @ self._outputs) * (self._weight.mT @ self._weight)
-        return self._unit**2 * (self._columns.mT @ products @ self._columns)
+        products.mul_(self._unit**2)
+        columns = self._columns
+        return products if columns is None else columns.mT @ products @ columns
 
     def rows(self) -> Tensor:
         """The gradients themselves, (K, T, N)."""
-        by_task = self._outputs.unsqueeze(1) * self._columns.mT.unsqueeze(1)  # (K, T, b, C)
+        columns = torch.eye(len(self._owner)) if self._columns is None else self._columns
+        by_task = self._outputs.unsqueeze(1) * columns.to(self._outputs).mT.unsqueeze(1)
         return self._unit * (by_task @ self._weight.mT.unsqueeze(1)).flatten(2)
 
     def combine(self, weights: Tensor) -> Tensor:
         """Sum over tasks weighted by ``weights`` (K, T): (K, b, h)."""
-        by_column = weights.index_select(1, self._owner).unsqueeze(1)
-        return (self._outputs * by_column) @ self._weight.mT
+        by_column = weights if self._columns is None else weights.index_select(1, self._owner)
+        return (self._outputs * by_column.unsqueeze(1)) @ self._weight.mT
 
     def shaped(self, direction: Tensor) -> Tensor:
         """A vector (K, N) like a row, as (K, b, h)."""

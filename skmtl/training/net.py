@@ -101,6 +101,7 @@ class MultiTaskNet(NeuralNet):
             self.optimizer_.param_groups[0]["lr"] = lr
         else:
             self.initialize()
+        self.optimizer_.also = weighting.parameters()
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         """None of skorch's: they time, score and print per batch."""
@@ -304,6 +305,7 @@ class MultiTaskNet(NeuralNet):
         self._stack = [self._stack[k] for k in staying.tolist()]
         self.optimizer_.keep(staying)
         self.weighting.keep(staying.tolist())
+        self.optimizer_.also = self.weighting.parameters()
         for batches in self.batches_:
             batches.keep(staying)
         self._reseed()

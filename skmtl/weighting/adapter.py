@@ -135,25 +135,44 @@ def restricted(module: nn.Module, n_tasks: int, positions: Tensor) -> Any:
     return part
 
 
-def probe(method: Any, argument: Tensor, weighting: Any) -> None:
-    """Raise ValueError if an object of torchjd does not fit the number of tasks."""
+def probe(method: Any, argument: Tensor, weighting: Any) -> bool:
+    """Whether an object of torchjd draws random numbers.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit the number of tasks.
+    """
+    generator = Generator()
+    before = generator.get_state()
     try:
-        with drawn_from(Generator()):
+        with drawn_from(generator):
             copy.deepcopy(method)(argument)
     except (ValueError, RuntimeError) as error:
         raise ValueError(
             f"Parameter loss_weights={weighting!r} does not fit {len(argument)} tasks: {error}"
         ) from error
+    return not torch.equal(generator.get_state(), before)
 
 
-def fresh(generators: Sequence[Generator]) -> list[Generator]:
-    """Generators for a method's own draws, so that they do not shift those of batches."""
-    return [Generator().manual_seed(g.initial_seed() + 1) for g in generators]
+def orders(task_order: Sequence[int], device: Any) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Engine's task at each position of the table, and the way back; None where they are the same."""
+    engine = torch.tensor(task_order, device=device)
+    table = engine.argsort()
+    return (None, None) if torch.equal(engine, table.sort()[0]) else (table, engine)
+
+
+def fresh(generators: Sequence[Generator], *, draws: bool) -> list[Generator | None]:
+    """Generators for the draws of a method, if any, so that they do not shift those of batches."""
+    return [Generator().manual_seed(g.initial_seed() + 1) if draws else None for g in generators]
 
 
 @contextmanager
-def drawn_from(generator: Generator) -> Iterator[None]:
+def drawn_from(generator: Generator | None) -> Iterator[None]:
     """Lend torch's global generator the state of this one: torchjd draws from the global one."""
+    if generator is None:
+        yield
+        return
     with LOCK:  # no two threads at once
         before = torch.get_rng_state()
         torch.set_rng_state(generator.get_state())

@@ -47,12 +47,13 @@ class Aggregation(GradientWeighting):
         super().start(setting)
         n_tasks = setting.n_tasks
         self._n_tasks, self._like = n_tasks, setting.like.cpu()
-        self._table = torch.tensor(setting.task_order).argsort()  # engine's task at each position
-        self._generators = adapter.fresh(setting.generators)
+        self._table, self._engine = adapter.orders(setting.task_order, setting.like.device)
         self._members: list[dict[tuple[int, ...], Any]] = [{} for _ in setting.generators]
-        first = self._aggregator(0, tuple(range(n_tasks)))
+        self._everybody = tuple(range(n_tasks))
+        first = self._aggregator(0, self._everybody)
         self._only_gramian = adapter.only_gramian(first)
-        adapter.probe(first, torch.eye(n_tasks).to(self._like), self)
+        draws = adapter.probe(first, torch.eye(n_tasks).to(self._like), self)
+        self._generators = adapter.fresh(setting.generators, draws=draws)
         if isinstance(first, adapter.BY_COORDINATE):
             if self.at == "features":
                 raise ValueError(
@@ -74,51 +75,72 @@ class Aggregation(GradientWeighting):
         self, gradients: Any, losses: Tensor, moving: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Turn the gradients of the tasks into one; see `GradientWeighting.aggregate`."""
-        table = self._table.to(losses.device)
-        gramians = gradients.gramian()[:, table][:, :, table].cpu()
+        gramians, rows = gradients.gramian(), None if self._only_gramian else gradients.rows()
+        if self._table is not None:
+            gramians = gramians[:, self._table[:, None], self._table]
+            rows = None if rows is None else rows.index_select(1, self._table)
+            moving = None if moving is None else moving.index_select(1, self._table)
         there = gramians.diagonal(dim1=1, dim2=2) > 0
-        if moving is not None:
-            there &= moving.index_select(1, table).cpu()
-        weights = torch.zeros_like(losses, device="cpu")
-        directions: list[Tensor | None] = []
-        rows = None if self._only_gramian else gradients.rows()[:, table].cpu()
+        there = (there if moving is None else there & moving).cpu()
+        gramians, rows = gramians.cpu(), None if rows is None else rows.cpu()
+        everywhere = bool(there.all())
+        each, directions = [], []
         for k, gramian in enumerate(gramians):
-            positions = there[k].nonzero()[:, 0]
-            direction = None
-            if len(positions):
-                part = gramian[positions][:, positions]
-                own = None if rows is None else rows[k, positions]
-                found, direction = self._solve(k, positions, part, own)
-                weights[k, self._table[positions]] = found.to(weights)
+            own = None if rows is None else rows[k]
+            which = None if everywhere else there[k].nonzero()[:, 0]
+            found, direction = self._solve(k, which, gramian, own)
+            each.append(found)
             directions.append(direction)
-        weights = weights.to(losses.device)
-        self._require_numbers(weights)
-        if rows is None or all(d is None for d in directions):
-            return weights, gradients.combine(weights)
-        vectors = [torch.zeros_like(rows[0, 0]) if d is None else d for d in directions]
-        return weights, gradients.shaped(torch.stack(vectors).to(losses.device))
-
-    def _solve(
-        self, k: int, positions: Tensor, gramian: Tensor, rows: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Weights of the tasks there, and the direction where it is more than their sum."""
-        aggregator = self._aggregator(k, tuple(positions.tolist()))
-        with adapter.drawn_from(self._generators[k]):
-            if rows is None:
-                return aggregator.gramian_weighting(gramian), None
-            if adapter.only_weighs(aggregator):
-                weights = aggregator.weighting(rows)
-                return weights, weights @ rows
-            direction = aggregator(rows)
-        nearest = torch.linalg.lstsq(gramian.double(), (rows @ direction).double()).solution
-        return nearest, direction
-
-    def _require_numbers(self, weights: Tensor) -> None:
+        weights = torch.stack(each).to(losses)
         if not torch.isfinite(weights).all():
             raise ValueError(
                 f"loss_weights={self!r} made weights that are no finite numbers. Standardise the "
                 "inputs, lower learning_rate_init, or use another method."
             )
+        if self._engine is not None:
+            weights = weights.index_select(1, self._engine)
+        if rows is None:
+            return weights, gradients.combine(weights)
+        return weights, gradients.shaped(torch.stack(directions).to(losses))
+
+    def _solve(
+        self, k: int, which: Tensor | None, gramian: Tensor, rows: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Weights (T,) of member k's tasks, and the direction (N,) if it was made of rows.
+
+        ``which`` lists the tasks that are there, None: all; in the order of the table.
+        """
+        if which is not None:
+            weights = torch.zeros(len(gramian), dtype=gramian.dtype)
+            if not len(which):
+                return weights, torch.zeros_like(gramian[0] if rows is None else rows[0])
+            part = None if rows is None else rows[which]
+            weights[which], direction = self._aggregate(
+                k, tuple(which.tolist()), gramian[which][:, which], part
+            )
+            return weights, direction
+        return self._aggregate(k, self._everybody, gramian, rows)
+
+    def _aggregate(
+        self, k: int, positions: tuple[int, ...], gramian: Tensor, rows: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        aggregator = self._aggregator(k, positions)
+        if self._generators[k] is None:
+            return self._weigh(aggregator, gramian, rows)
+        with adapter.drawn_from(self._generators[k]):
+            return self._weigh(aggregator, gramian, rows)
+
+    def _weigh(
+        self, aggregator: Any, gramian: Tensor, rows: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if rows is None:
+            return aggregator.gramian_weighting(gramian), gramian
+        if adapter.only_weighs(aggregator):
+            weights = aggregator.weighting(rows)
+            return weights, weights @ rows
+        direction = aggregator(rows)
+        nearest = torch.linalg.lstsq(gramian.double(), (rows @ direction).double()).solution
+        return nearest.to(gramian), direction
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,6 @@ class Setting:
         Where each stands in the target table, the order of whatever a user wrote by task.
     generators : list of Generator
         One a member: all randomness of that member comes from it.
-    learning_rate : float
-        Of the network's optimizer.
     like : Tensor
         Of the dtype, and on the device, of the losses.
     scheme : str
@@ -44,7 +42,6 @@ class Setting:
     task_names: Sequence[str]
     task_order: Sequence[int]
     generators: Sequence[Generator]
-    learning_rate: float
     like: Tensor
     scheme: str
     has_features: bool
@@ -83,6 +80,10 @@ class Weighting(BaseEstimator, ABC):
     @abstractmethod
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights for these losses, broadcastable to them, both detached from the graph."""
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What it has the network's optimizer learn; a call leaves their gradients."""
+        return []
 
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
         """See the losses (K, T) of the same batch after the step, if it `looks_again`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import adapter
 from .base import Setting, Weighting
@@ -17,8 +17,8 @@ class Scalarization(Weighting):
     """Turn the losses into one by a scalarizer of torchjd; the weights are its derivatives.
 
     Every member has a scalarizer of its own, which sees the losses of that member. Tasks without a
-    label in a batch are left out of it. Parameters a scalarizer learns (UW, IMTL-L) are trained by
-    Adam at the network's learning rate.
+    label in a batch are left out of it. Parameters a scalarizer learns (UW, IMTL-L) are trained
+    with the network's.
 
     Parameters
     ----------
@@ -37,56 +37,75 @@ class Scalarization(Weighting):
             adapter.make(self.scalarizer, adapter.SCALARIZERS, n_tasks, range(n_tasks), like)
             for _ in setting.generators
         ]
-        adapter.probe(self._members[0], torch.ones(n_tasks).to(like), self)
-        self._generators = adapter.fresh(setting.generators)
+        draws = adapter.probe(self._members[0], torch.ones(n_tasks).to(like), self)
+        self._generators = adapter.fresh(setting.generators, draws=draws)
         self._learned = [[p for p in m.parameters() if p.requires_grad] for m in self._members]
-        every = [p for learned in self._learned for p in learned]
-        self._optimizer = (
-            torch.optim.Adam(every, lr=setting.learning_rate, fused=True) if every else None
-        )
-        self._table = torch.tensor(setting.task_order).argsort()  # engine's task at each position
+        self._table, self._engine = adapter.orders(setting.task_order, like.device)
         self._latest: Tensor | None = None
         self._by_epoch = hasattr(self._members[0], "step")
         self.looks_again = hasattr(self._members[0], "update")
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T)."""
-        table = self._table.to(losses.device)
-        in_order = losses.index_select(1, table)
-        there = None if moving is None else moving.index_select(1, table)
-        weights = torch.zeros_like(losses)
-        for k, scalarizer in enumerate(self._members):
-            positions = None if there is None or there[k].all() else there[k].nonzero()[:, 0]
-            weights[k, table if positions is None else table[positions]] = self._weigh(
-                k, scalarizer, in_order[k], positions
-            )
-        if self._optimizer is not None:
-            self._optimizer.step()
-        self._before = in_order, there
-        return weights
+        in_order = losses if self._table is None else losses.index_select(1, self._table)
+        there = moving
+        if moving is not None and self._table is not None:
+            there = moving.index_select(1, self._table)
+        each = [
+            self._weigh(k, in_order[k], None if there is None else there[k])
+            for k in range(len(self._members))
+        ]
+        if self.looks_again:
+            self._before = in_order, there
+        weights = torch.stack(each)
+        return weights if self._engine is None else weights.index_select(1, self._engine)
 
-    def _weigh(self, k: int, scalarizer: Any, losses: Tensor, positions: Tensor | None) -> Tensor:
-        """Weights of member k's tasks at these positions of the table; None: of all."""
-        learned = self._learned[k]
+    def _weigh(self, k: int, losses: Tensor, there: Tensor | None) -> Tensor:
+        """Weights (T,) of member k's tasks, in the order of the table."""
+        scalarizer, learned = self._members[k], self._learned[k]
         if self._by_epoch:  # it is told the mean of the epoch, not the batches
             scalarizer = copy.copy(scalarizer)
-        if positions is not None:
-            if not len(positions):
-                return losses[positions]
-            scalarizer = adapter.restricted(scalarizer, len(losses), positions)
-            losses = losses[positions]
+        if there is not None and not there.all():
+            return self._weigh_some(k, scalarizer, losses, there)
         leaf = losses.clone().requires_grad_()
-        with adapter.drawn_from(self._generators[k]):
+        generator = self._generators[k]
+        if generator is None:
             value = scalarizer(leaf)
+        else:
+            with adapter.drawn_from(generator):
+                value = scalarizer(leaf)
+        if not learned:
+            return torch.autograd.grad(value, leaf)[0]
         weights, *gradients = torch.autograd.grad(value, [leaf, *learned], allow_unused=True)
         for p, g in zip(learned, gradients, strict=True):
             p.grad = g
         return weights
 
+    def _weigh_some(self, k: int, scalarizer: Any, losses: Tensor, there: Tensor) -> Tensor:
+        """Weights (T,) by the tasks that are there; zero for the others."""
+        learned, weights = self._learned[k], torch.zeros_like(losses)
+        for p in learned:
+            p.grad = None
+        positions = there.nonzero()[:, 0]
+        if not len(positions):
+            return weights
+        leaf = losses[positions].requires_grad_()
+        with adapter.drawn_from(self._generators[k]):
+            value = adapter.restricted(scalarizer, len(losses), positions)(leaf)
+        some, *gradients = torch.autograd.grad(value, [leaf, *learned], allow_unused=True)
+        for p, g in zip(learned, gradients, strict=True):
+            p.grad = g
+        weights[positions] = some
+        return weights
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Scales that a scalarizer learns."""
+        return [p for learned in self._learned for p in learned]
+
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
         """Tell FAMO what became of the losses."""
         before, there = self._before
-        after = losses.index_select(1, self._table.to(losses.device))
+        after = losses if self._table is None else losses.index_select(1, self._table)
         if there is not None:  # to a task that was not there nothing happened
             before, after = (part.where(there, 1.0) for part in (before, after))
         for k, scalarizer in enumerate(self._members):
@@ -98,7 +117,7 @@ class Scalarization(Weighting):
         """Tell DWA the mean losses of the epoch; a task without one keeps its latest."""
         if not self._by_epoch:
             return
-        now = losses.index_select(1, self._table.to(losses.device))
+        now = losses if self._table is None else losses.index_select(1, self._table)
         self._latest = now if self._latest is None else now.where(now.isfinite(), self._latest)
         for scalarizer, latest in zip(self._members, self._latest, strict=True):
             scalarizer(latest)
@@ -106,9 +125,6 @@ class Scalarization(Weighting):
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
-        for k in set(range(len(self._members))) - set(members):
-            for p in self._learned[k]:
-                p.grad = None
         self._members = [self._members[k] for k in members]
         self._generators = [self._generators[k] for k in members]
         self._learned = [self._learned[k] for k in members]
