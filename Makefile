@@ -23,6 +23,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/schemes.py
 	$(BIN)/python benchmarks/schools.py
+	$(BIN)/python benchmarks/weightings.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

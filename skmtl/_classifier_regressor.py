@@ -38,10 +38,15 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     sharing : str or Sharing, default="hard"
         How tasks share parameters: "hard" (a trunk for all, a head per task), "none" (a network
         per task), or an object from `skmtl.sharing`.
-    loss_weights : dict, array-like of shape (T,) or None, default=None
-        The ``w_t``. None: all one, as are the tasks a dict leaves out.
-    schedule : str or Schedule, default="joint"
-        In what order tasks train: "joint" trains all at every step.
+    loss_weights : dict, array-like of shape (T,), str, object or None, default=None
+        The ``w_t``. None: all one, as are the tasks a dict leaves out. A name ("uw", "dwa", "famo",
+        "gradnorm", "minimax_deviation", ...) stands for a method that finds weights while it trains;
+        "upgrad", "mgda", "pcgrad", ... make one gradient of the tasks' gradients. An object of
+        `skmtl.weighting`, `torchjd.scalarization` or `torchjd.aggregation` sets their parameters.
+        All names, with their papers, are in docs/weighting.md.
+    schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
+        In what order tasks train: all at every step, one at a time, or joining stage by stage; an
+        object of `skmtl.schedules` sets the phases and what is frozen in them.
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Layers of the shared trunk, or of each network where nothing is shared. ``()`` makes every
         task a linear model.

@@ -18,8 +18,8 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
     ----------
     tasks : "infer", "classification", ClassificationTask, dict or list, default="infer"
     sharing : str or Sharing, default="hard"
-    loss_weights : dict, array-like of shape (T,) or None, default=None
-    schedule : str or Schedule, default="joint"
+    loss_weights : dict, array-like of shape (T,), str, object or None, default=None
+    schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
     hidden_layer_sizes : tuple of int, default=(128, 128)
     head_layer_sizes : tuple of int, default=()
     activation : {"relu", "gelu", "silu", "tanh", "logistic", "identity"}, default="relu"
@@ -109,8 +109,8 @@ class MultiTaskRegressor(RegressorMixin, BaseMultiTask):
     ----------
     tasks : "infer", "regression", RegressionTask, dict or list, default="infer"
     sharing : str or Sharing, default="hard"
-    loss_weights : dict, array-like of shape (T,) or None, default=None
-    schedule : str or Schedule, default="joint"
+    loss_weights : dict, array-like of shape (T,), str, object or None, default=None
+    schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
     hidden_layer_sizes : tuple of int, default=(128, 128)
     head_layer_sizes : tuple of int, default=()
     activation : {"relu", "gelu", "silu", "tanh", "logistic", "identity"}, default="relu"

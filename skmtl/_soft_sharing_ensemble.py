@@ -33,8 +33,8 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
         neither knows of the other: learned from the towers, or given, in the order of y's columns
         or as a DataFrame with their names (those of ``tasks_``: "y0", "y1", ... where y is an
         array). It must be symmetric without negative eigenvalues.
-    loss_weights : dict, array-like of shape (T,) or None, default=None
-    schedule : str or Schedule, default="joint"
+    loss_weights : dict, array-like of shape (T,), str, object or None, default=None
+    schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Layers of each tower.
     head_layer_sizes : tuple of int, default=()

@@ -47,6 +47,8 @@ class Aggregation(GradientWeighting):
         super().start(setting)
         n_tasks = setting.n_tasks
         self._n_tasks, self._like = n_tasks, setting.like.cpu()
+        self._table: Tensor | None
+        self._engine: Tensor | None
         self._table, self._engine = adapter.orders(setting.task_order, setting.like.device)
         self._members: list[dict[tuple[int, ...], Any]] = [{} for _ in setting.generators]
         self._everybody = tuple(range(n_tasks))

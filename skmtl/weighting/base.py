@@ -65,7 +65,6 @@ class Weighting(BaseEstimator, ABC):
     level = "losses"  # what it looks at: "losses", gradients at "features" or at "parameters"
     looks_again = False  # whether `after_step` wants the losses after the step
 
-    @abstractmethod
     def start(self, setting: Setting) -> None:
         """Get ready for a training.
 

@@ -40,6 +40,8 @@ class Scalarization(Weighting):
         draws = adapter.probe(self._members[0], torch.ones(n_tasks).to(like), self)
         self._generators = adapter.fresh(setting.generators, draws=draws)
         self._learned = [[p for p in m.parameters() if p.requires_grad] for m in self._members]
+        self._table: Tensor | None
+        self._engine: Tensor | None
         self._table, self._engine = adapter.orders(setting.task_order, like.device)
         self._latest: Tensor | None = None
         self._by_epoch = hasattr(self._members[0], "step")
