@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmtl import _engine, targets
+from skmtl import _engine, _task_view, targets
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
 from skmtl.training import MultiTaskModule, MultiTaskNet
@@ -140,6 +140,27 @@ class FittedMultiTask(BaseEstimator):
                 stacklevel=2,
             )
         return float(scores.mean())
+
+    def for_task(self, task):
+        """One task of this fitted estimator as a scikit-learn classifier or regressor.
+
+        For all that expects a single target: `PartialDependenceDisplay`, calibration, confusion
+        matrices, ROC curves, SHAP. It predicts as this estimator does; fitting or cloning it leaves it
+        as it is. After preprocessing, put it in a pipeline:
+        ``make_pipeline(fitted[:-1], fitted[-1].for_task("sex"))``.
+
+        Parameters
+        ----------
+        task : object
+            Name of the task.
+
+        Returns
+        -------
+        view : ClassifierView or RegressorView
+            With ``predict``, ``score`` and, of a classification, ``predict_proba`` and ``classes_``.
+        """
+        self._check_fitted()
+        return _task_view.view(self, task)
 
     def _read_targets(
         self, X: np.ndarray, y: Any, *, first: bool

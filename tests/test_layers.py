@@ -21,7 +21,7 @@ MAY_IMPORT = {
 }
 ONLY = {
     "skorch": {"training", "_parameters"},
-    "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble"},
+    "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"},
     "matplotlib": {"inspection"},
     "torchjd": {"weighting"},
 }

@@ -95,11 +95,14 @@ def make(
     are of the dtype, and on the device, of ``like``.
     """
     if isinstance(method, str):
-        return _moved(table[method](len(positions)), like)
-    own = _moved(copy.deepcopy(method), like)
-    if len(positions) < n_tasks:
-        own = restricted(own, n_tasks, torch.tensor(positions))
+        own = _moved(table[method](len(positions)), like)
+    else:
+        own = _moved(copy.deepcopy(method), like)
+        if len(positions) < n_tasks:
+            own = restricted(own, n_tasks, torch.tensor(positions))
     if isinstance(own, aggregation.NashMTL):
+        if len(positions) == 1:  # one is no bargain, and its solver fails on it
+            return aggregation.Sum()
         own.n_tasks = len(positions)
         own.reset()
     return own

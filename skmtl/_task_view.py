@@ -1,0 +1,146 @@
+"""One task of a fitted estimator, as scikit-learn would have it: a classifier or a regressor.
+
+Shapes: n rows, d features.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl.tasks import Task
+
+
+class TaskView(BaseEstimator):
+    """A fitted task: it predicts, and `fit` and `clone` leave it as it is.
+
+    In that it is like `sklearn.frozen.FrozenEstimator`, so that tools which fit what they are given
+    (calibration, stacking) work on it.
+
+    Parameters
+    ----------
+    estimator : MultiTaskClassifierRegressor or another estimator of skmtl
+        Fitted.
+    task : object
+        Name of one of its tasks.
+    """
+
+    def __init__(self, estimator, task):
+        self.estimator = estimator
+        self.task = task
+
+    def fit(self, X, y=None, **params):
+        """Leave everything as it is.
+
+        Parameters
+        ----------
+        X, y, **params : ignored
+
+        Returns
+        -------
+        self : object
+        """
+        return self
+
+    def predict(self, X):
+        """Predict the task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            As in the estimator's `fit`.
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+            Labels or numbers.
+        """
+        return self._task.decode(self._activated(X))
+
+    def score(self, X, y, sample_weight=None):
+        """Score the task by its own metric: accuracy of a classification, R² of a regression.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : array-like of shape (n,)
+            True labels; rows where it is missing are left out.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        column = pd.Series(np.asarray(y, dtype=object).reshape(-1))
+        check_consistent_length(X, column, sample_weight)
+        there = column.notna().to_numpy()
+        labels = column[there].infer_objects().to_numpy()
+        weight = None if sample_weight is None else np.asarray(sample_weight)[there]
+        return self._task.evaluate(labels, self.predict(X)[there], weight)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features."""
+        return self.estimator.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the features, where X had any."""
+        return self.estimator.feature_names_in_
+
+    @property
+    def _task(self) -> Task:
+        return self.estimator.tasks_[self.task]
+
+    def _activated(self, X: Any) -> np.ndarray:
+        return self.estimator._forward(X)[list(self.estimator.tasks_).index(self.task)]
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_clone__(self):
+        return self
+
+
+class ClassifierView(ClassifierMixin, TaskView):
+    """A classification task."""
+
+    score = TaskView.score  # not the mixin's, which takes no missing labels
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Class labels, in sorted order."""
+        return self._task.classes_  # type: ignore[attr-defined]
+
+    def predict_proba(self, X):
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            As in the estimator's `fit`.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_classes)
+            In the order of ``classes_``.
+        """
+        return self._task.decode_proba(self._activated(X))  # type: ignore[attr-defined]
+
+
+class RegressorView(RegressorMixin, TaskView):
+    """A regression task."""
+
+    score = TaskView.score
+
+
+def view(estimator: Any, task: Any) -> TaskView:
+    """Return the view of a task of a fitted estimator."""
+    if task not in estimator.tasks_:
+        raise ValueError(f"Parameter task must be one of {list(estimator.tasks_)}. Found {task!r}.")
+    kinds = {"classification": ClassifierView, "regression": RegressorView}
+    return kinds[estimator.tasks_[task].kind](estimator, task)
