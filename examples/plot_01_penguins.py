@@ -42,7 +42,8 @@ for train, test in KFold(5, shuffle=True, random_state=0).split(X):
     inputs = model[:-1].transform(X.iloc[test])
     table = model[-1].score_tasks(inputs, Y.iloc[test])
     for task, y in Y.items():
-        row = {"task": task, "metric": table.loc[task, "metric"], "skmtl": table.loc[task, "score"]}
+        metric = "r2" if table.loc[task, "kind"] == "regression" else "accuracy"
+        row = {"task": task, "metric": metric, "skmtl": table.loc[task, metric]}
         for name, (classifier, regressor) in single.items():
             known = y.notna()
             estimator = classifier if row["metric"] == "accuracy" else regressor

@@ -27,6 +27,8 @@ NOT_KEPT = {"batches", "dur", "train_loss_best", "valid_loss_best"}  # of skorch
 class BaseMultiTask(FittedMultiTask):
     """Parameters and fit of a stack of multi-task networks; see the public estimators."""
 
+    _n_labels: dict[Any, int]
+
     def __init__(
         self,
         tasks="infer",
@@ -169,8 +171,14 @@ class BaseMultiTask(FittedMultiTask):
             previous=None if first else copy.deepcopy(self.net_),  # ours stays if training fails
             one_epoch=one_epoch,
         )
+        self._count_labels(columns, go_on=one_epoch and not first)
         self._keep(net, prepared, container)
         return self
+
+    def _count_labels(self, columns: Sequence[Column], *, go_on: bool) -> None:
+        """Remember how many labels each task was trained on, for the table in notebooks."""
+        before = self._n_labels if go_on else {}
+        self._n_labels = {c.name: len(c.labels) + before.get(c.name, 0) for c in columns}
 
     def _prepare_tasks(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sklearn.utils import ClassifierTags, RegressorTags
 from sklearn.utils.metaestimators import available_if
 
@@ -165,10 +163,8 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     def _declared_kind(self) -> str | None:
         """Return "classification" or "regression" if the parameter `tasks` says so of all tasks."""
         specs = self.tasks
-        if isinstance(specs, Mapping):
-            specs = list(specs.values())
         specs = [specs] if isinstance(specs, str | Task) else specs
-        if not isinstance(specs, list | tuple):
+        if not isinstance(specs, list | tuple):  # a dict may leave columns out: they are inferred
             return None
         named = known_names(tasks, Task)
         kinds = {getattr(named.get(s) if isinstance(s, str) else s, "kind", None) for s in specs}

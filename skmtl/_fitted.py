@@ -13,13 +13,14 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmtl import _engine, _task_view, targets
+from skmtl import _engine, _task_view, metrics, targets
+from skmtl._notebook import NotebookRepr
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
 from skmtl.training import MultiTaskModule, MultiTaskNet
 
 
-class FittedMultiTask(BaseEstimator):
+class FittedMultiTask(NotebookRepr, BaseEstimator):
     """Predict and score; fitting is `BaseMultiTask`'s."""
 
     net_: MultiTaskNet
@@ -75,7 +76,9 @@ class FittedMultiTask(BaseEstimator):
         }
 
     def score_tasks(self, X, y, sample_weight=None):
-        """Score every task by its own metric, on the rows that have its label.
+        """Score every task by the usual metrics of its kind, on the rows that have its label.
+
+        `skmtl.metrics.score_table` of this estimator, which also has intervals.
 
         Parameters
         ----------
@@ -89,29 +92,31 @@ class FittedMultiTask(BaseEstimator):
         Returns
         -------
         table : DataFrame
-            A row a task: ``kind``, ``n_labels``, ``metric`` and ``score``, which is NaN for a task
-            that has no label here.
+            A row a task: ``kind``, ``n_labels``, then ``accuracy``, ``f1_macro``, ``log_loss`` and
+            ``roc_auc`` of classifications, ``r2``, ``mae`` and ``rmse`` of regressions; NaN where not
+            of the kind, or not defined on these labels.
         """
+        self._check_fitted()
+        return metrics.score_table(self, X, y, sample_weight)
+
+    def _scores(self, X: Any, y: Any, sample_weight: Any) -> dict[Any, float]:
+        """Every task's score by its own metric, NaN without a label here."""
         self._check_fitted()
         outputs = self._forward(X)
         columns, _ = self._read_targets(outputs[0], y, first=False)
         weight = targets.read_weight(sample_weight, len(outputs[0]), list(self.tasks_))
         columns, weights = targets.weigh_columns(columns, weight)
-        rows = {}
+        scores = {}
         for column, w, out, (name, task) in zip(
             columns, weights, outputs, self.tasks_.items(), strict=True
         ):
-            score = np.nan
+            scores[name] = np.nan
             if len(column.labels):
                 task.encode(column.labels, name=name)  # refuses labels it does not know
-                score = task.evaluate(
+                scores[name] = task.evaluate(
                     column.labels, task.decode(out[column.mask]), None if weight is None else w
                 )
-            rows[name] = (task.kind, len(column.labels), task.metric, score)
-        index = pd.Index(rows, name="task", tupleize_cols=False)
-        return pd.DataFrame(
-            list(rows.values()), columns=["kind", "n_labels", "metric", "score"], index=index
-        )
+        return scores
 
     def score(self, X, y, sample_weight=None):
         """Return the mean of the tasks' scores: accuracy of a classification, R² of a regression.
@@ -130,8 +135,8 @@ class FittedMultiTask(BaseEstimator):
         score : float
             Mean over the tasks that have a score; a warning names the others.
         """
-        scores = self.score_tasks(X, y, sample_weight)["score"]
-        missing = scores[scores.isna()].index.tolist()
+        scores = self._scores(X, y, sample_weight)
+        missing = [name for name, score in scores.items() if np.isnan(score)]
         if missing:
             warnings.warn(
                 f"No score for {missing}, which have too few labels here: the mean is over "
@@ -139,7 +144,7 @@ class FittedMultiTask(BaseEstimator):
                 UserWarning,
                 stacklevel=2,
             )
-        return float(scores.mean())
+        return float(pd.Series(list(scores.values())).mean())
 
     def for_task(self, task):
         """One task of this fitted estimator as a scikit-learn classifier or regressor.

@@ -18,10 +18,14 @@ MAY_IMPORT = {
     "weighting": {"_checks"},
     "training": set(),
     "targets": {"tasks"},
+    "model_selection": {"_checks", "_parameters", "_resolve", "targets", "tasks"},
+    "metrics": {"_checks", "_html", "_parameters", "targets"},
+    "inspection": {"_checks", "_html", "metrics", "model_selection"},
 }
 ONLY = {
-    "skorch": {"training", "_parameters"},
-    "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"},
+    "skorch": {"training", "_parameters", "inspection"},
+    "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
+    | {"metrics", "model_selection", "inspection"},
     "matplotlib": {"inspection"},
     "torchjd": {"weighting"},
 }

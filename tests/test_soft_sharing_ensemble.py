@@ -38,8 +38,8 @@ def fits():
         made.append(
             (
                 learned.task_relation_,
-                learned.score_tasks(X_test, Y_test)["score"],
-                single.score_tasks(X_test, Y_test)["score"],
+                learned.score_tasks(X_test, Y_test)["r2"],
+                single.score_tasks(X_test, Y_test)["r2"],
             )
         )
     return made

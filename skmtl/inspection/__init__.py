@@ -1,4 +1,4 @@
-"""Look at what was learned; plots need matplotlib (``pip install skmtl[plot]``).
+"""Look at what was learned, and at what sharing does; plots need matplotlib (``skmtl[plot]``).
 
 >>> import pandas as pd
 >>> from skmtl.inspection import TaskRelationDisplay
@@ -7,6 +7,25 @@
 [0, 1]
 """
 
-from .displays import LossWeightsDisplay, TaskRelationDisplay
+from .curves import GradientConflictDisplay, LearningCurveDisplay, LossWeightsDisplay
+from .gain import TransferGain, TransferGainDisplay, transfer_gain
+from .gradients import GradientConflict, gradient_conflict, task_affinity
+from .grouping import TaskGrouping
+from .heatmaps import TaskAffinityDisplay, TaskRelationDisplay
+from .importance import task_importances
 
-__all__ = ["LossWeightsDisplay", "TaskRelationDisplay"]
+__all__ = [
+    "GradientConflict",
+    "GradientConflictDisplay",
+    "LearningCurveDisplay",
+    "LossWeightsDisplay",
+    "TaskAffinityDisplay",
+    "TaskGrouping",
+    "TaskRelationDisplay",
+    "TransferGain",
+    "TransferGainDisplay",
+    "gradient_conflict",
+    "task_affinity",
+    "task_importances",
+    "transfer_gain",
+]

@@ -1,0 +1,295 @@
+"""Does sharing help or hurt each task? Multi-task against single-task training, on the same folds.
+
+Shapes: n rows, T tasks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy import stats
+from sklearn.base import clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+
+from skmtl import _html
+from skmtl._checks import check_number
+from skmtl.metrics import multitask_scorer
+from skmtl.model_selection import MultiTaskStratifiedKFold
+
+from .axes import axes_of
+from .subsets import for_tasks
+
+
+class TransferGain:
+    """What each task gains by being trained with the others; see `transfer_gain`.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row a task: mean scores ``single`` and ``multi`` over the folds, ``gain`` (their difference),
+        ``low`` and ``high`` of its interval, ``relative`` (by how many percent the single-task error
+        falls) and ``verdict``: "helps", "hurts" or "undecided".
+    delta_m : float
+        Mean over tasks of ``relative``: the Δm of the literature, on errors, in percent.
+    delta_m_interval : tuple of float
+        Its interval.
+    scores : DataFrame
+        A row a fold, columns (task, "single" or "multi").
+    confidence : float
+        Of the intervals.
+    """
+
+    def __init__(self, table, delta_m, delta_m_interval, scores, confidence):
+        self.table = table
+        self.delta_m = delta_m
+        self.delta_m_interval = delta_m_interval
+        self.scores = scores
+        self.confidence = confidence
+
+    def __repr__(self) -> str:
+        low, high = self.delta_m_interval
+        return (
+            f"TransferGain: Δm = {self.delta_m:+.2f} % ({low:+.2f} to {high:+.2f}, "
+            f"{self.confidence:.0%} interval)\n{self.table.round(4)}"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = ["single", "multi", "gain", "low", "high", "relative", "verdict"]
+        rows = self.table[columns].itertuples(name=None)
+        return _html.gain_table(
+            [_html.GainRow(str(task), *values) for task, *values in rows],
+            delta_m=self.delta_m,
+            interval=self.delta_m_interval,
+            confidence=self.confidence,
+            n_folds=len(self.scores),
+        )
+
+    def plot(self, ax: Any = None) -> TransferGainDisplay:
+        """Draw the gains with their intervals.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TransferGainDisplay
+        """
+        return TransferGainDisplay(self.table).plot(ax)
+
+
+class TransferGainDisplay:
+    """Gain of every task, with its interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``TransferGain.table``.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    containers_ : list of matplotlib ErrorbarContainer
+        One a task.
+    """
+
+    def __init__(self, table):
+        self.table = table
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, cv: Any = None, ax: Any = None
+    ) -> TransferGainDisplay:
+        """Measure the gain and draw it.
+
+        Parameters
+        ----------
+        estimator, X, y, cv
+            As in `transfer_gain`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TransferGainDisplay
+        """
+        return transfer_gain(estimator, X, y, cv=cv).plot(ax)
+
+    def plot(self, ax: Any = None) -> TransferGainDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TransferGainDisplay
+        """
+        ax = axes_of(ax)
+        colours = {"helps": "tab:green", "hurts": "tab:red", "undecided": "tab:gray"}
+        names = [str(task) for task in self.table.index]
+        self.containers_ = [
+            ax.errorbar(
+                row.gain,
+                at,
+                xerr=[[row.gain - row.low], [row.high - row.gain]],
+                fmt="o",
+                capsize=3,
+                color=colours[row.verdict],
+            )
+            for at, row in enumerate(self.table.itertuples())
+        ]
+        ax.axvline(0, color="tab:gray", lw=0.8)
+        ax.set_yticks(range(len(names)), names)
+        ax.invert_yaxis()
+        ax.set_xlabel("gain in score by training with the other tasks")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def transfer_gain(
+    estimator,
+    X,
+    y,
+    *,
+    metrics=None,
+    cv=None,
+    confidence=0.95,
+    n_jobs=None,
+):
+    """Compare multi-task training with the same estimator trained for each task alone.
+
+    On every fold a clone is trained on all tasks and, with the same parameters (but loss weights and
+    schedule, which say nothing of one task), one on each task; all are scored task by task on the rows
+    that training did not see. Intervals of the mean difference over folds are those of a t-test
+    corrected for folds that share rows (Nadeau & Bengio 2003). One at 95 % is wrong about one task in
+    twenty.
+
+    Δm is taken on errors: one minus a score whose best is one (accuracy, R²: the share of wrong
+    labels, of unexplained variance), and the loss itself for scorers called ``neg_...``.
+
+    Parameters
+    ----------
+    estimator : estimator of skmtl, or a Pipeline that ends in one
+        Not changed.
+    X : array-like of shape (n, d)
+    y : DataFrame or array-like of shape (n, T)
+    metrics : dict from task to metric, or None, default=None
+        As in `skmtl.metrics.multitask_scorer`.
+    cv : int, splitter or None, default=None
+        None: `MultiTaskStratifiedKFold` of 5 folds, shuffled with seed 0; an int: of so many.
+    confidence : float, default=0.95
+        Of the intervals, and of the verdicts.
+    n_jobs : int or None, default=None
+        Processes; None: one.
+
+    Returns
+    -------
+    gain : TransferGain
+        With ``table``, ``delta_m``, ``scores``, a repr and ``plot``.
+
+    Raises
+    ------
+    ValueError
+        If there is a single task, or fewer than two folds.
+
+    References
+    ----------
+    C. Nadeau, Y. Bengio (2003). Inference for the generalization error. Machine Learning 52,
+    239-281.
+    S. Vandenhende et al. (2021). Multi-task learning for dense prediction tasks: a survey. IEEE
+    TPAMI (Δm).
+    """
+    check_number(confidence, "confidence", low=0, high=1, open_low=True, open_high=True)
+    frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y)).add_prefix("y")
+    if frame.shape[1] < 2:
+        raise ValueError("y must have two tasks or more: with one, there is nothing to gain.")
+    if cv is None or isinstance(cv, int):
+        cv = MultiTaskStratifiedKFold(5 if cv is None else cv, shuffle=True, random_state=0)
+    folds = list(check_cv(cv).split(X, frame))
+    multitask_scorer(metrics)  # raises, before anything is trained, where metrics are none
+    _check_known(metrics, frame)
+    jobs = [(fold, names) for fold in folds for names in _jobs(frame)]
+    every = list(frame.columns)
+    models = {(len(n) == 1, n[0]): for_tasks(estimator, n, every) for n in _jobs(frame)}
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(_score)(models[len(names) == 1, names[0]], X, frame[names], *fold, metrics)
+        for fold, names in jobs
+    )
+    kinds = {len(frame.columns): "multi", 1: "single"}
+    scores: dict[tuple[Any, str], list[float]] = {}
+    for (_, names), result in zip(jobs, found, strict=True):
+        for name in names:
+            scores.setdefault((name, kinds[len(names)]), []).append(result[str(name)])
+    table = pd.DataFrame(scores)
+    best = {name: _best(metrics, name) for name in frame.columns}
+    return _summarise(table, best, folds, confidence)
+
+
+def _check_known(metrics: Any, frame: pd.DataFrame) -> None:
+    unknown = [name for name in metrics or {} if name not in frame]
+    if unknown:
+        raise ValueError(
+            f"Parameter metrics names {unknown}, which y has not. The tasks are {list(frame)}."
+        )
+
+
+def _jobs(frame: pd.DataFrame) -> list[list[Any]]:
+    """Sets of tasks that are trained together: all, and each alone."""
+    return [list(frame.columns), *([name] for name in frame.columns)]
+
+
+def _score(
+    estimator: Any, X: Any, y: pd.DataFrame, train: np.ndarray, test: np.ndarray, metrics: Any
+) -> dict[str, float]:
+    scorer = multitask_scorer({n: m for n, m in (metrics or {}).items() if n in y})
+    model = clone(estimator).fit(_safe_indexing(X, train), y.iloc[train])
+    return scorer(model, _safe_indexing(X, test), y.iloc[test])
+
+
+def _best(metrics: Any, name: Any) -> float:
+    """Best value of a task's score."""
+    return 0.0 if str((metrics or {}).get(name, "")).startswith("neg_") else 1.0
+
+
+def _summarise(
+    scores: pd.DataFrame, best: dict[Any, float], folds: list[Any], confidence: float
+) -> TransferGain:
+    ratio = float(np.mean([len(test) / len(train) for train, test in folds]))
+    rows, relative = {}, {}
+    for name in best:
+        single, multi = scores[name, "single"], scores[name, "multi"]
+        low, high = corrected_interval(multi - single, ratio, confidence)
+        relative[name] = 100 * (multi - single) / abs(best[name] - single.mean())
+        verdict = "helps" if low > 0 else "hurts" if high < 0 else "undecided"
+        gain = (multi - single).mean()
+        rows[name] = (single.mean(), multi.mean(), gain, low, high, relative[name].mean(), verdict)
+    columns = ["single", "multi", "gain", "low", "high", "relative", "verdict"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("task")
+    by_fold = pd.DataFrame(relative).mean(axis=1)
+    interval = corrected_interval(by_fold, ratio, confidence)
+    return TransferGain(table, float(by_fold.mean()), interval, scores, confidence)
+
+
+def corrected_interval(differences: Any, ratio: float, confidence: float) -> tuple[float, float]:
+    """Interval of the mean of differences over folds, NaN left out (Nadeau & Bengio 2003).
+
+    ``ratio`` is that of test to training rows: folds share rows, so their differences are no
+    independent sample, and the variance of their mean is ``(1 / n + ratio)`` times theirs.
+    """
+    values = np.asarray(differences, dtype=float)
+    values = values[~np.isnan(values)]
+    n = len(values)
+    if n < 2:
+        return -np.inf, np.inf
+    error = np.sqrt((1 / n + ratio) * values.var(ddof=1))
+    reach = stats.t.ppf((1 + confidence) / 2, n - 1) * error
+    return float(values.mean() - reach), float(values.mean() + reach)

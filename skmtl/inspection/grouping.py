@@ -1,0 +1,262 @@
+"""Which tasks to train together: groups from affinities, and a model for each group.
+
+Shapes: n rows, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+from sklearn.base import BaseEstimator
+from sklearn.metrics import silhouette_score
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl._checks import check_number
+
+from .gradients import task_affinity
+from .subsets import for_tasks
+
+STRUCTURE = 0.25  # silhouette below which groups are none (Kaufman & Rousseeuw's rule of thumb)
+EXHAUSTIVE = 12  # tasks up to which every partition is compared
+
+
+class TaskGrouping(BaseEstimator):
+    """One multi-task model per group of tasks that serve each other (Fifty et al. 2021).
+
+    The estimator is trained once on all tasks, to see how a step for one serves the others
+    (`task_affinity`). For a number of groups, up to 12 tasks, the partition is the best of all: that of
+    the largest total of affinities, for each task the mean affinity towards it from the others in its
+    group, zero for a task alone. For more tasks it is a hierarchical clustering (average linkage) of
+    the affinities. A clone is then trained on each group, on the rows that have a label of it.
+
+    Parameters
+    ----------
+    estimator : estimator of skmtl, or a Pipeline that ends in one
+        Trained on all tasks and on every group.
+    n_groups : int or None, default=None
+        Number of groups. None: the number whose groups are told apart best, by their mean silhouette
+        (Rousseeuw 1987), or one where that is below 0.25: no structure.
+    every : int, default=10
+        As in `task_affinity`.
+
+    Attributes
+    ----------
+    groups_ : list of list
+        Names of the tasks of each group.
+    affinity_ : DataFrame of shape (T, T)
+    estimators_ : list
+        Fitted, one a group.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only where X has names.
+
+    References
+    ----------
+    C. Fifty, E. Amid, Z. Zhao, T. Yu, R. Anil, C. Finn (2021). Efficiently identifying task
+    groupings for multi-task learning. NeurIPS.
+    P. Rousseeuw (1987). Silhouettes: a graphical aid to the interpretation and validation of cluster
+    analysis. Journal of Computational and Applied Mathematics 20, 53-65.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.inspection import TaskGrouping
+    >>> X = np.random.default_rng(0).normal(size=(300, 4))
+    >>> one, other = X[:, 0] * X[:, 1], np.sin(3 * X[:, 2])
+    >>> y = np.column_stack([one, other, -one, other])
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=20, random_state=0)
+    >>> TaskGrouping(est, n_groups=2).fit(X, y).groups_
+    [['y0', 'y2'], ['y1', 'y3']]
+    """
+
+    def __init__(self, estimator, n_groups=None, every=10):
+        self.estimator = estimator
+        self.n_groups = n_groups
+        self.every = every
+
+    def fit(self, X, y, sample_weight=None):
+        """Find groups and train a model for each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : DataFrame or array-like of shape (n, T)
+            NaN, None and pd.NA mean that a label is missing.
+        sample_weight : array-like of shape (n,) or (n, T), default=None
+
+        Returns
+        -------
+        self : object
+        """
+        frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y))
+        n_tasks = frame.shape[1]
+        if self.n_groups is not None:
+            check_number(self.n_groups, "n_groups", Integral, low=1, high=n_tasks)
+        self.affinity_ = task_affinity(
+            self.estimator, X, y, every=self.every, sample_weight=sample_weight
+        )
+        at = best_groups(self.affinity_.fillna(0.0).to_numpy(), self.n_groups)
+        names = list(self.affinity_)
+        self.groups_ = [[names[t] for t in group] for group in at]
+        self._columns = [frame.columns[group] for group in at]
+        self._as_frame = isinstance(y, pd.DataFrame)
+        self._order = list(frame.columns)
+        self.estimators_ = [
+            self._fit_group(X, frame.iloc[:, group], group, sample_weight) for group in at
+        ]
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimators_[0], name):
+                setattr(self, name, getattr(self.estimators_[0], name))
+        return self
+
+    def _fit_group(self, X: Any, y: pd.DataFrame, group: list[int], sample_weight: Any) -> Any:
+        every = list(self.affinity_)
+        model, params = for_tasks(self.estimator, [every[t] for t in group], every), {}
+        if sample_weight is not None:
+            weight = np.asarray(sample_weight)
+            step = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
+            params[f"{step}sample_weight"] = weight[:, group] if weight.ndim == 2 else weight
+        return model.fit(X, y, **params)
+
+    def predict(self, X):
+        """Predict every task by the model of its group.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        y : DataFrame or ndarray of shape (n, T)
+            In the container the targets came in.
+        """
+        check_is_fitted(self)
+        parts = [est.predict(X) for est in self.estimators_]
+        together = pd.concat(parts, axis=1)[self._order]
+        return together if self._as_frame else together.to_numpy()
+
+    @available_if(lambda self: any(hasattr(e, "predict_proba") for e in self.estimators_))
+    def predict_proba(self, X):
+        """Class probabilities of the classification tasks, by name.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        probabilities : dict from task to ndarray of shape (n, n_classes)
+        """
+        found: dict[Any, np.ndarray] = {}
+        for est in self.estimators_:
+            if hasattr(est, "predict_proba"):
+                found |= est.predict_proba(X)
+        return {name: found[name] for name in self._order if name in found}
+
+    def score(self, X, y, sample_weight=None):
+        """Mean over the tasks of their scores, as the estimator's own ``score``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : DataFrame or array-like of shape (n, T)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y))
+        scores = [
+            est.score(X, frame[columns], sample_weight=sample_weight) * len(columns)
+            for est, columns in zip(self.estimators_, self._columns, strict=True)
+        ]
+        return float(np.sum(scores) / len(self._order))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def best_groups(affinity: np.ndarray, n_groups: int | None) -> list[list[int]]:
+    """Partition of the tasks by affinity, groups by their first task."""
+    n_tasks = len(affinity)
+    distance = _distances(affinity)
+    if n_groups is not None:
+        return _partition(affinity, distance, n_groups)
+    best, groups = STRUCTURE, [list(range(n_tasks))]
+    for number in range(2, n_tasks):
+        partition = _partition(affinity, distance, number)
+        labels = np.empty(n_tasks, int)
+        for label, group in enumerate(partition):
+            labels[group] = label
+        clear = silhouette_score(distance, labels, metric="precomputed")
+        if clear > best:
+            best, groups = clear, partition
+    return groups
+
+
+def _distances(affinity: np.ndarray) -> np.ndarray:
+    """One minus the mutual affinity of two tasks over the affinities they have to themselves."""
+    own = np.diag(affinity).clip(min=np.finfo(float).tiny)
+    mutual = (affinity + affinity.T) / 2 / np.sqrt(np.outer(own, own))
+    distance = 1 - mutual.clip(-1, 1)
+    np.fill_diagonal(distance, 0.0)
+    return distance
+
+
+def _partition(affinity: np.ndarray, distance: np.ndarray, n_groups: int) -> list[list[int]]:
+    if len(affinity) <= EXHAUSTIVE:
+        return _best_partition(affinity, n_groups)
+    tree = linkage(squareform(distance, checks=False), "average")
+    labels = fcluster(tree, n_groups, "maxclust")
+    return sorted(np.flatnonzero(labels == label).tolist() for label in np.unique(labels))
+
+
+def _worth(affinity: np.ndarray, group: Sequence[int]) -> float:
+    """Sum over the group's tasks of the mean affinity from the others in it."""
+    if len(group) < 2:
+        return 0.0
+    part = affinity[np.ix_(group, group)]
+    return float((part.sum() - np.trace(part)) / (len(group) - 1))
+
+
+def _best_partition(affinity: np.ndarray, n_groups: int) -> list[list[int]]:
+    """Best of all partitions, by dynamic programming over the sets of tasks that are left."""
+    n_tasks = len(affinity)
+    members = [[t for t in range(n_tasks) if s >> t & 1] for s in range(2**n_tasks)]
+    worth = [_worth(affinity, m) for m in members]
+
+    @cache
+    def solve(left: int, groups: int) -> tuple[float, int]:
+        """Largest worth of these tasks in so many groups, and the group of the first of them."""
+        if not groups or not left:
+            return (0.0 if groups == left == 0 else -np.inf), 0
+        first, best = left & -left, (-np.inf, 0)
+        others = subset = left ^ first
+        while True:  # every group that holds the first task
+            group = first | subset
+            best = max(best, (worth[group] + solve(left ^ group, groups - 1)[0], group))
+            if not subset:
+                return best
+            subset = (subset - 1) & others
+
+    partition, left = [], 2**n_tasks - 1
+    for groups in range(n_groups, 0, -1):
+        group = solve(left, groups)[1]
+        partition.append(members[group])
+        left ^= group
+    return partition

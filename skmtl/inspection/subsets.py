@@ -1,0 +1,38 @@
+"""An estimator for some of the tasks it was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+
+def last_step(model: Any) -> Any:
+    """The estimator of skmtl in a model: its last step, where it is a Pipeline."""
+    return model[-1] if isinstance(model, Pipeline) else model
+
+
+def for_tasks(estimator: Any, names: Sequence[Any], every: Sequence[Any]) -> Any:
+    """A clone for the tasks ``names`` out of ``every``: what it says of the others is left out.
+
+    For one task alone, weights, schedule and a relation between tasks say nothing and are left out too.
+    """
+    model = clone(estimator)
+    last = last_step(model)
+    positions = [list(every).index(name) for name in names]
+    for parameter in ("tasks", "loss_weights"):
+        value = getattr(last, parameter)
+        if isinstance(value, Mapping) or hasattr(value, "to_dict"):
+            kept = {name: value[name] for name in names if name in value}
+            last.set_params(**{parameter: kept or ("infer" if parameter == "tasks" else None)})
+        elif isinstance(value, list | tuple | np.ndarray):
+            last.set_params(**{parameter: [value[t] for t in positions]})
+    if len(names) == 1:
+        last.set_params(loss_weights=None, schedule="joint")
+        for parameter, value in last.get_params().items():
+            if parameter in ("relation", "sharing__relation") and not isinstance(value, str):
+                last.set_params(**{parameter: "learned"})
+    return model
