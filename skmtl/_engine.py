@@ -45,7 +45,7 @@ from skmtl.training import (
     TrainingData,
     validation_split,
 )
-from skmtl.weighting import FixedWeights, Setting, Weighting
+from skmtl.weighting import FixedWeights, Setting, Weighting, same
 
 SMALL = 10_000  # rows up to which "auto" trains an ensemble; above, one network has learned enough
 MEMBERS = 8  # more gain little; eight cost about three times one
@@ -153,7 +153,7 @@ def _start_weighting(
 ) -> Weighting:
     """Return the weighting asked for, ready; part by part, the one that is there if it is equal."""
     before = getattr(net, "weighting", None)
-    if before is not None and repr(before.get_params()) == repr(plan.weighting.get_params()):
+    if before is not None and same(before, plan.weighting):
         return before
     network = net.module.network
     row = data.x[:1].expand(len(net.generators), 1, -1)
@@ -199,7 +199,10 @@ def _single_task_losses(
     )
     net.batch_size = _batch_size(plan, len(labelled))
     net.partial_fit((data, rows))
-    return lowest.losses_
+    if net.interrupted_:
+        raise KeyboardInterrupt
+    # of a task without a label so far nothing is known, but that no loss is below zero
+    return lowest.losses_.nan_to_num(posinf=0.0)
 
 
 def _timetable(

@@ -131,7 +131,9 @@ def _fixed_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
                 f"{list(names)}."
             )
         given = [loss_weights.get(name, 1.0) for name in names]
-    elif isinstance(loss_weights, Sequence) or hasattr(loss_weights, "__array__"):
+    elif not isinstance(loss_weights, bytes) and (
+        isinstance(loss_weights, Sequence) or hasattr(loss_weights, "__array__")
+    ):
         given = loss_weights.tolist() if hasattr(loss_weights, "tolist") else list(loss_weights)
         if not isinstance(given, list) or len(given) != len(names):
             raise ValueError(

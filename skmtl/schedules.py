@@ -170,7 +170,7 @@ class Progressive(Schedule):
         if isinstance(self.order, str):
             check_word(self.order, "order", self, ["given", "easy_first"])
             return
-        given = list(self.order) if np.ndim(self.order) == 1 else []
+        given = list(self.order) if isinstance(self.order, list | tuple | np.ndarray) else []
         if len(given) != len(names) or any(name not in given for name in names):
             raise ValueError(
                 "Parameter order of Progressive must be 'given', 'easy_first' or a list of every "
@@ -235,8 +235,10 @@ def _in_proportion(n_labels: Sequence[int], phase: int) -> int:
     The k-th turn of a task of share s is due at (k + 1/2) / s (Webster's method of apportionment).
     """
     shares = np.asarray(n_labels) / np.sum(n_labels)
-    turns = np.zeros(len(shares))
-    for _ in range(phase + 1):
-        turn = int(np.argmin((turns + 0.5) / shares))
-        turns[turn] += 1
-    return turn
+    n_turns = (
+        np.ceil(shares * (phase + 1)).astype(int) + 1
+    )  # of each task, enough to reach the phase
+    task = np.repeat(np.arange(len(shares)), n_turns)
+    turn = np.concatenate([np.arange(n) for n in n_turns])
+    due = (turn + 0.5) / shares[task]
+    return int(task[np.lexsort((task, due))[phase]])

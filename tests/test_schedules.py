@@ -240,6 +240,7 @@ def test_going_on_goes_on_with_the_schedule():
         (Progressive(order="hard_first"), "order of Progressive must be one of ['given'"),
         (Progressive(order=["y0", "y1"]), "every task's name once. Found ['y0', 'y1']"),
         (Progressive(order=["y0", "y1", "y1"]), "for the tasks ['y0', 'y1', 'y2']"),
+        (Progressive(order=[["y0"], "y1"]), "every task's name once"),
         (Progressive(epochs_per_stage=1.5), "epochs_per_stage of Progressive must be an int"),
     ],
 )

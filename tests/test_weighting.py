@@ -32,6 +32,7 @@ from skmtl.weighting import (
     NNLSProjector,
     Scalarization,
     by_name,
+    same,
 )
 from skmtl.weighting.solvers import MinNorm, OrderedProjections
 
@@ -643,3 +644,143 @@ def test_a_method_that_makes_no_numbers_stops_with_its_name():
     X, Y = table()
     with pytest.raises(ValueError, match="no finite numbers"):
         MultiTaskRegressor(**QUICK, loss_weights=Broken()).fit(X, Y)
+
+
+# What a review found
+
+
+def test_a_task_that_is_rarely_there_is_weighed_by_its_regret_all_the_same():
+    weighting, rng = started(MinimaxDeviation([0.0, 0.0]), 2), np.random.default_rng(0)
+    losses = torch.tensor([[0.2, 1.0]]).double()
+    for _ in range(3000):
+        weights = weighting(losses, torch.tensor([[True, bool(rng.random() < 0.1)]]))
+    assert weights[0, 1] > 1.5
+    alone = started(MinimaxDeviation([0.0, 0.0]), 2)
+    for turn in (0, 1) * 50:  # one at a time: there is nothing to divide
+        moving = torch.tensor([[turn == 0, turn == 1]])
+        assert_allclose(alone(losses, moving), [[1.0, 1.0]])
+
+
+def test_single_task_losses_of_a_task_without_labels_are_zero():
+    X, Y = table()
+    est = MultiTaskRegressor(tasks="regression", n_members=1, random_state=0).partial_fit(X, Y)
+    est.set_params(loss_weights="minimax_deviation")
+    est.partial_fit(X, np.where([True, True, False], Y, np.nan))
+    assert float(est.net_.weighting._best[0, 2]) == 0.0
+    for _ in range(3):
+        est.partial_fit(X, Y)
+    assert est.history_["weight_y2"].iloc[-1] > 0.5
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_whose_loss_is_zero_stops_no_other(name):
+    X, Y = table()
+    Y = np.column_stack([Y, np.full(len(Y), 3.0)])  # a constant is predicted from the start
+    est = MultiTaskRegressor(**QUICK, loss_weights=name).fit(X, Y)
+    assert np.isfinite(est.predict(X)).all()
+
+
+def test_scales_and_their_moments_live_on_through_parts_and_pickles():
+    X, Y = table()
+    est = MultiTaskRegressor(**QUICK, loss_weights="uw", batch_size=50)
+    for _ in range(4):
+        est = pickle.loads(pickle.dumps(est.partial_fit(X, Y)))
+    optimizer, scales = est.net_.optimizer_, est.net_.weighting.parameters()
+    assert all(p is q for p, q in zip(optimizer.also, scales, strict=True))
+    assert [float(optimizer.state[p]["step"]) for p in scales] == [16.0, 16.0]
+    assert len(optimizer.state) == len(list(est.module_.parameters())) + 2
+    est.set_params(loss_weights=None).partial_fit(X, Y)
+    assert len(est.net_.optimizer_.state) == len(list(est.module_.parameters()))
+
+
+def test_part_by_part_another_weighting_starts_anew_however_alike_it_looks():
+    class One(FixedWeights):
+        pass
+
+    X, Y = table()
+    est = MultiTaskRegressor(**QUICK, loss_weights=One([1.0, 1.0, 1.0])).partial_fit(X, Y)
+    first = est.net_.weighting
+    assert same(first, clone(first))
+    est.set_params(loss_weights=FixedWeights([1.0, 1.0, 1.0])).partial_fit(X, Y)
+    assert type(est.net_.weighting) is FixedWeights
+    bounds = [torch.zeros(3), torch.tensor([0.1, 0.0, 0.0])]
+    famo = [Scalarization(scalarization.FAMO(3, min_losses=b)) for b in bounds]
+    assert same(famo[0], clone(famo[0]))
+    assert not same(*famo)
+
+
+@pytest.mark.parametrize(
+    "aggregator",
+    [
+        aggregation.Krum(n_byzantine=0),
+        aggregation.TrimmedMean(1),
+        aggregation.PCD(tau=torch.tensor([0.1, 0.2])),
+    ],
+    ids=repr,
+)
+def test_objects_made_for_all_tasks_do_with_fewer(aggregator):
+    X, Y = table()
+    Y[rng_rows(0.7, Y.shape)] = np.nan
+    Y[0] = 0.0
+    est = MultiTaskRegressor(**QUICK, tasks="regression", batch_size=4, loss_weights=aggregator)
+    assert np.isfinite(est.fit(X, Y).predict(X)).all()
+    est.set_params(schedule="alternating").fit(X, table()[1])
+
+
+def rng_rows(share, shape):
+    return np.random.default_rng(1).random(shape) < share
+
+
+def test_few_of_many_patterns_are_remembered_and_none_after_the_fit():
+    X, Y = table()
+    Y = np.column_stack([Y, Y, Y])
+    Y[rng_rows(0.8, Y.shape)] = np.nan
+    Y[0] = 0.0
+    est = MultiTaskRegressor(tasks="regression", n_members=1, batch_size=4, random_state=0)
+    est.set_params(loss_weights="gradvac").partial_fit(X, Y)
+    assert len(est.net_.weighting._members[0]) == 32
+    assert est.set_params(max_iter=1).fit(X, Y).net_.weighting._members == [{}]
+
+
+MORE_BAD = [
+    (Aggregation("foo"), ValueError, "aggregator of Aggregation must be one of ['upgrad'"),
+    (Aggregation("uw"), ValueError, "Found 'uw'"),
+    (Scalarization("upgrad"), ValueError, "scalarizer of Scalarization must be one of ['uw'"),
+    (Aggregation(5), TypeError, "Found 5"),
+    (Aggregation(aggregation.MGDA), TypeError, "a class: pass an object"),
+    (Aggregation(scalarization.STCH(mu=0.1)), TypeError, "torchjd Aggregator"),
+    (FixedWeights([1.0]), ValueError, "a weight for each of 3 tasks"),
+    (FixedWeights(None), ValueError, "a weight for each of 3 tasks"),
+    (FixedWeights([-1.0, 1.0, 1.0]), ValueError, "weights of FixedWeights must be a float in"),
+    (FixedWeights([0, 0, 0]), ValueError, "must not be all 0"),
+    (b"abc", TypeError, "Found b'abc'"),
+]
+
+
+@pytest.mark.parametrize(("loss_weights", "error", "message"), MORE_BAD)
+def test_bad_objects_are_refused_before_training(loss_weights, error, message, monkeypatch):
+    monkeypatch.setattr("skmtl.training.net.train_step", None)
+    X, Y = table()
+    with pytest.raises(error) as raised:
+        MultiTaskRegressor(**QUICK, loss_weights=loss_weights).fit(X, Y)
+    assert message in str(raised.value)
+
+
+def test_names_inside_objects_are_read_generously_too():
+    X, Y = table()
+    one, other = (
+        MultiTaskRegressor(**QUICK, loss_weights=w).fit(X, Y).predict(X)
+        for w in (Aggregation("IMTL-G"), "imtl_g")
+    )
+    assert_array_equal(one, other)
+
+
+def test_an_interrupt_of_the_single_task_networks_is_one_of_the_fit(monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    X, Y = table()
+    monkeypatch.setattr("skmtl.training.net.train_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        MultiTaskRegressor(**QUICK, loss_weights="minimax_deviation").fit(X, Y)

@@ -66,6 +66,20 @@ class StackAdam(torch.optim.Adam):
         own = ("_even", "_uneven", "_owners", "_counts_apart", "also")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
+    def adopt(self, parameters: list[nn.Parameter]) -> None:
+        """Step these, which belong to no member, with the others; forget those there were before."""
+        for p in self.also:
+            if not any(p is q for q in parameters):
+                self.state.pop(p, None)
+        self.also = list(parameters)
+
+    def reconnect(self, parameters: list[nn.Parameter]) -> None:
+        """Take these for the parameters adopted, of which a copy or a pickle made two."""
+        for old, new in zip(self.also, parameters, strict=True):
+            if old is not new and old in self.state:
+                self.state[new] = self.state.pop(old)
+        self.also = list(parameters)
+
     @torch.no_grad()
     def step(  # type: ignore[override]
         self, closure: None = None, *, moving: Tensor | None = None, shared: bool = True

@@ -101,7 +101,7 @@ class MultiTaskNet(NeuralNet):
             self.optimizer_.param_groups[0]["lr"] = lr
         else:
             self.initialize()
-        self.optimizer_.also = weighting.parameters()
+        self.optimizer_.adopt(weighting.parameters())
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         """None of skorch's: they time, score and print per batch."""
@@ -158,6 +158,8 @@ class MultiTaskNet(NeuralNet):
         finally:
             self.batches_ = []
             self._set_training(False)
+            if not self.incremental:
+                self.weighting.finish()
 
     def _steps_are_small(self) -> bool:
         n_parameters = sum(p.numel() for p in self.module_.parameters())
@@ -305,7 +307,7 @@ class MultiTaskNet(NeuralNet):
         self._stack = [self._stack[k] for k in staying.tolist()]
         self.optimizer_.keep(staying)
         self.weighting.keep(staying.tolist())
-        self.optimizer_.also = self.weighting.parameters()
+        self.optimizer_.adopt(self.weighting.parameters())
         for batches in self.batches_:
             batches.keep(staying)
         self._reseed()
@@ -341,6 +343,7 @@ class MultiTaskNet(NeuralNet):
         if "module_" in self.__dict__:
             self.module = self.module_
             self.criterion = self.criterion_
+            self.optimizer_.reconnect(self.weighting.parameters())
 
 
 def _mean(values: np.ndarray) -> float:

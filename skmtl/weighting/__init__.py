@@ -14,7 +14,7 @@ from .adapter import (
     is_scalarizer,
 )
 from .aggregation import Aggregation
-from .base import FixedWeights, GradientWeighting, Setting, Weighting
+from .base import FixedWeights, GradientWeighting, Setting, Weighting, same
 from .gradnorm import GradNorm
 from .minimax_deviation import MinimaxDeviation
 from .scalarization import Scalarization
@@ -35,6 +35,7 @@ __all__ = [
     "is_aggregator",
     "is_part",
     "is_scalarizer",
+    "same",
 ]
 
 

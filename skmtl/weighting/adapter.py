@@ -46,8 +46,9 @@ AGGREGATORS: dict[str, Make] = {
     "gradvac": lambda _: aggregation.GradVac(),
     "graddrop": lambda _: aggregation.GradDrop(),
     "config": lambda _: aggregation.ConFIG(),
-    "fairgrad": lambda _: aggregation.FairGrad(alpha=1.0),
-    "excess_mtl": lambda _: aggregation.ExcessMTL(),
+    "fairgrad": lambda _: aggregation.FairGrad(alpha=1.0, max_iters=50),
+    # heads start at zero, so the first gradients are no baseline: it is a mean over sixty steps
+    "excess_mtl": lambda _: aggregation.ExcessMTL(robust_step_size=0.01, n_warmup_steps=60),
     "pcd": lambda _: aggregation.PCD(),
 }
 # What a name cannot stand for, and why.
@@ -95,17 +96,49 @@ def make(
     are of the dtype, and on the device, of ``like``.
     """
     if isinstance(method, str):
-        own = _moved(table[method](len(positions)), like)
+        own = _moved(table[_spelled(method, table)](len(positions)), like)
     else:
         own = _moved(copy.deepcopy(method), like)
         if len(positions) < n_tasks:
-            own = restricted(own, n_tasks, torch.tensor(positions))
+            own = _fitting(restricted(own, n_tasks, torch.tensor(positions)), positions, like)
     if isinstance(own, aggregation.NashMTL):
         if len(positions) == 1:  # one is no bargain, and its solver fails on it
             return aggregation.Sum()
         own.n_tasks = len(positions)
         own.reset()
     return own
+
+
+def check(method: Any, table: dict[str, Make], kind: type, parameter: str) -> None:
+    """Raise unless ``method`` is a name in the table or an object of this kind."""
+    accepted = f"Parameter {parameter} must be one of {list(table)} or a torchjd {kind.__name__}"
+    if isinstance(method, str):
+        if _spelled(method, table) not in table:
+            raise ValueError(f"{accepted}. Found {method!r}.")
+    elif not isinstance(method, kind):
+        found = "a class: pass an object of it" if isinstance(method, type) else repr(method)
+        raise TypeError(f"{accepted}. Found {found}.")
+
+
+def _spelled(name: str, table: dict[str, Make]) -> str:
+    """Key of the table that a name means, whatever its case and hyphens."""
+    plain = {key.replace("_", ""): key for key in table}
+    return plain.get(name.lower().replace("-", "").replace("_", ""), name)
+
+
+def _fitting(aggregator: Any, positions: Sequence[int], like: Tensor) -> Any:
+    """An aggregator that takes so few tasks: the one cut down to them, else their mean."""
+    if isinstance(aggregator, aggregation.PCD) and isinstance(aggregator.tau, Tensor):
+        aggregator = copy.deepcopy(aggregator)  # one entry for each task but the first
+        aggregator.tau = aggregator.tau[[p - 1 for p in positions[1:]]]
+    if not is_aggregator(aggregator):
+        return aggregator
+    try:
+        with drawn_from(Generator()):
+            copy.deepcopy(aggregator)(torch.eye(len(positions)).to(like))
+    except ValueError:
+        return GramianWeightedAggregator(aggregation.MeanWeighting())
+    return aggregator
 
 
 def _moved(module: nn.Module, like: Tensor) -> nn.Module:

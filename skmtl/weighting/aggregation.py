@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from . import adapter
-from .base import GradientWeighting, Setting
+from .base import GradientWeighting, Setting, require_numbers
+
+PATTERNS = 32  # sets of tasks whose aggregator, with what it remembers, is kept
 
 
 class Aggregation(GradientWeighting):
@@ -18,8 +20,9 @@ class Aggregation(GradientWeighting):
     What the tasks share moves along that one gradient; what belongs to a task moves along the
     gradient of its own loss (Sener & Koltun 2018; `torchjd.autojac.mtl_backward`). Every member has
     aggregators of its own. Tasks without a label in a batch, and tasks whose gradient is zero, are
-    left out; for each set of tasks that is left there is an aggregator, so that what one remembers
-    fits.
+    left out; for each set of tasks that is left (the 32 seen last) there is an aggregator, so that what
+    one remembers fits. Where a set is too small for a method (Krum, trimmed mean), its gradients are
+    averaged.
 
     Parameters
     ----------
@@ -44,6 +47,8 @@ class Aggregation(GradientWeighting):
 
     def start(self, setting: Setting) -> None:
         """Make the aggregators; see `Weighting.start`."""
+        kind = adapter.aggregation.Aggregator
+        adapter.check(self.aggregator, adapter.AGGREGATORS, kind, "aggregator of Aggregation")
         super().start(setting)
         n_tasks = setting.n_tasks
         self._n_tasks, self._like = n_tasks, setting.like.cpu()
@@ -67,11 +72,15 @@ class Aggregation(GradientWeighting):
     def _aggregator(self, k: int, positions: tuple[int, ...]) -> Any:
         """Member k's aggregator for the tasks at these positions of the table."""
         known = self._members[k]
-        if positions not in known:
-            known[positions] = adapter.make(
+        aggregator = known.pop(positions, None)
+        if aggregator is None:
+            aggregator = adapter.make(
                 self.aggregator, adapter.AGGREGATORS, self._n_tasks, positions, self._like
             )
-        return known[positions]
+            if len(known) >= PATTERNS:
+                del known[next(iter(known))]  # used longest ago
+        known[positions] = aggregator
+        return aggregator
 
     def aggregate(
         self, gradients: Any, losses: Tensor, moving: Tensor | None
@@ -94,11 +103,7 @@ class Aggregation(GradientWeighting):
             each.append(found)
             directions.append(direction)
         weights = torch.stack(each).to(losses)
-        if not torch.isfinite(weights).all():
-            raise ValueError(
-                f"loss_weights={self!r} made weights that are no finite numbers. Standardise the "
-                "inputs, lower learning_rate_init, or use another method."
-            )
+        require_numbers(weights, self)
         if self._engine is not None:
             weights = weights.index_select(1, self._engine)
         if rows is None:
@@ -143,6 +148,10 @@ class Aggregation(GradientWeighting):
         direction = aggregator(rows)
         nearest = torch.linalg.lstsq(gramian.double(), (rows @ direction).double()).solution
         return nearest.to(gramian), direction
+
+    def finish(self) -> None:
+        """Let go of what the aggregators remember."""
+        self._members = [{} for _ in self._members]
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""

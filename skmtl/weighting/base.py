@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import Generator, Tensor, nn
+
+from skmtl._checks import check_float
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class Weighting(BaseEstimator, ABC):
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave; positions in the stack."""
+
+    def finish(self) -> None:
+        """Let go of what only training needs."""
 
     def objective(self, losses: Tensor, labelled: Tensor) -> Tensor:
         """Number (K,) by which members are judged on losses (K, T), those that had a label.
@@ -176,6 +182,16 @@ class FixedWeights(Weighting):
 
     def start(self, setting: Setting) -> None:
         """Put the weights in the engine's order."""
+        given = self.weights
+        if not isinstance(given, list | tuple | np.ndarray) or len(given) != setting.n_tasks:
+            raise ValueError(
+                f"Parameter weights of FixedWeights must be a weight for each of {setting.n_tasks} "
+                f"tasks. Found {given!r}."
+            )
+        for weight in given:
+            check_float(weight, "weights", self, low=0)
+        if not any(given):
+            raise ValueError("Parameter weights of FixedWeights must not be all 0.")
         ordered = [self.weights[t] for t in setting.task_order]
         self._tensor = torch.tensor(ordered, dtype=setting.like.dtype, device=setting.like.device)
 
@@ -186,3 +202,31 @@ class FixedWeights(Weighting):
     def objective(self, losses: Tensor, labelled: Tensor) -> Tensor:
         """Weighted sum, which is what is minimised."""
         return (losses * self._tensor).where(labelled, 0.0).sum(-1)
+
+
+def require_numbers(weights: Tensor, weighting: Weighting) -> None:
+    """Raise if a method made weights that are no numbers, before they reach the parameters."""
+    if not torch.isfinite(weights).all():
+        raise ValueError(
+            f"loss_weights={weighting!r} made weights that are no finite numbers. Standardise the "
+            "inputs, lower learning_rate_init, or use another method."
+        )
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two weightings, or parts of them, are configured alike, to the last number."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, BaseEstimator):
+        return same(one.get_params(deep=False), other.get_params(deep=False))
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, nn.Module):
+        return same(vars(one), vars(other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one is other or bool(one == other) or repr(one) == repr(other)

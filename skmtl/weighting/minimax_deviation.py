@@ -21,8 +21,9 @@ class MinimaxDeviation(Weighting):
 
     ``min max_t (L_t - L_t*)``: the minimax deviation of Schlesinger & Vodolazskiy (2017), with tasks in
     the place of models. It has a saddle point in weights on the simplex, found as in Sagawa et al.
-    (2020): at every step a task's weight is multiplied by ``exp(step_size * (L_t - L_t*))``. Members
-    are judged, and stop early, by their largest deviation. Weights sum to T.
+    (2020): at every step a task's weight is multiplied by ``exp(step_size * (L_t - L_t*))``, among
+    those with a label in the batch. Members are judged, and stop early, by their largest deviation.
+    Weights sum to T.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class MinimaxDeviation(Weighting):
         else:
             best = torch.tensor(self._given(setting)).expand(shape)
         self._best = best.to(setting.like)
-        self._logarithms = setting.like.new_zeros(shape)
+        self._shares = setting.like.new_full(shape, 1 / setting.n_tasks)
 
     def _given(self, setting: Setting) -> list[float]:
         """Best losses a user gave, in the engine's order."""
@@ -79,13 +80,16 @@ class MinimaxDeviation(Weighting):
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T), moved towards the tasks that deviate most."""
-        deviations = losses - self._best
-        if moving is not None:
-            deviations = deviations.where(moving, 0.0)
-        shares = (self._logarithms + self.step_size * deviations).softmax(1)
-        shares = (1 - EVEN) * shares + EVEN / shares.shape[1]
-        self._logarithms = shares.log()
-        return shares * shares.shape[1]
+        there = torch.ones_like(self._shares) if moving is None else moving.to(self._shares)
+        raised = (self.step_size * (losses - self._best)).where(there > 0, 0.0)
+        raised = self._shares * (raised - raised.amax(1, keepdim=True)).exp() * there
+        # a task that is absent keeps its share: only those that are there divide theirs anew
+        theirs = (self._shares * there).sum(1, keepdim=True)
+        raised = raised / raised.sum(1, keepdim=True).clamp(min=torch.finfo(raised.dtype).tiny)
+        even = there / there.sum(1, keepdim=True).clamp(min=1)
+        moved = theirs * ((1 - EVEN) * raised + EVEN * even)
+        self._shares = moved.where(there > 0, self._shares)
+        return self._shares * self._shares.shape[1]
 
     def objective(self, losses: Tensor, labelled: Tensor) -> Tensor:
         """Largest deviation."""
@@ -94,4 +98,4 @@ class MinimaxDeviation(Weighting):
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
         index = torch.tensor(members, device=self._best.device)
-        self._best, self._logarithms = self._best[index], self._logarithms[index]
+        self._best, self._shares = self._best[index], self._shares[index]

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from . import adapter
-from .base import Setting, Weighting
+from .base import Setting, Weighting, require_numbers
+
+LEAST = 1e-12  # of a loss: methods that divide by it, or take its logarithm, know no zero
+FAR = 1e6  # loss of a task that is not there: next to nothing over it, and above any lower bound
 
 
 class Scalarization(Weighting):
@@ -33,6 +36,8 @@ class Scalarization(Weighting):
     def start(self, setting: Setting) -> None:
         """Make a scalarizer per member; see `Weighting.start`."""
         n_tasks, like = setting.n_tasks, setting.like
+        kind = adapter.scalarization.Scalarizer
+        adapter.check(self.scalarizer, adapter.SCALARIZERS, kind, "scalarizer of Scalarization")
         self._members = [
             adapter.make(self.scalarizer, adapter.SCALARIZERS, n_tasks, range(n_tasks), like)
             for _ in setting.generators
@@ -60,6 +65,7 @@ class Scalarization(Weighting):
         if self.looks_again:
             self._before = in_order, there
         weights = torch.stack(each)
+        require_numbers(weights, self)
         return weights if self._engine is None else weights.index_select(1, self._engine)
 
     def _weigh(self, k: int, losses: Tensor, there: Tensor | None) -> Tensor:
@@ -69,7 +75,7 @@ class Scalarization(Weighting):
             scalarizer = copy.copy(scalarizer)
         if there is not None and not there.all():
             return self._weigh_some(k, scalarizer, losses, there)
-        leaf = losses.clone().requires_grad_()
+        leaf = losses.clamp(min=LEAST).requires_grad_()
         generator = self._generators[k]
         if generator is None:
             value = scalarizer(leaf)
@@ -91,7 +97,7 @@ class Scalarization(Weighting):
         positions = there.nonzero()[:, 0]
         if not len(positions):
             return weights
-        leaf = losses[positions].requires_grad_()
+        leaf = losses[positions].clamp(min=LEAST).requires_grad_()
         with adapter.drawn_from(self._generators[k]):
             value = adapter.restricted(scalarizer, len(losses), positions)(leaf)
         some, *gradients = torch.autograd.grad(value, [leaf, *learned], allow_unused=True)
@@ -109,7 +115,7 @@ class Scalarization(Weighting):
         before, there = self._before
         after = losses if self._table is None else losses.index_select(1, self._table)
         if there is not None:  # to a task that was not there nothing happened
-            before, after = (part.where(there, 1.0) for part in (before, after))
+            before, after = (part.where(there, FAR) for part in (before, after))
         for k, scalarizer in enumerate(self._members):
             if there is not None:
                 scalarizer(before[k])
@@ -120,7 +126,8 @@ class Scalarization(Weighting):
         if not self._by_epoch:
             return
         now = losses if self._table is None else losses.index_select(1, self._table)
-        self._latest = now if self._latest is None else now.where(now.isfinite(), self._latest)
+        latest = torch.ones_like(now) if self._latest is None else self._latest
+        self._latest = now.where(now.isfinite(), latest).clamp(min=LEAST)
         for scalarizer, latest in zip(self._members, self._latest, strict=True):
             scalarizer(latest)
             scalarizer.step()
