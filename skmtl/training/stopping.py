@@ -49,7 +49,13 @@ class MemberStopping(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of members that improved, release those that are done."""
-        improved, counts = [], int(net.schedule.counts(len(net.history) - 1))
+        epoch = len(net.history) - 1
+        improved, counts = [], int(net.schedule.counts(epoch))
+        if not net.schedule.complete(epoch):  # what is kept must have trained every task
+            self.best_losses_ = [math.inf] * len(self.best_losses_)
+            self.best_epochs_ = [epoch + 1] * len(self.best_epochs_)
+            self._remember(net.module_, list(range(len(self.members_))))
+            return
         for at, (member, loss) in enumerate(zip(self.members_, net.watched_losses(), strict=True)):
             enough = loss < self.best_losses_[member] - self.tol
             self.waited_[member] = 0 if enough else self.waited_[member] + counts
