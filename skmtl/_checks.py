@@ -48,6 +48,16 @@ def check_choice(value: Any, name: str, choices: Iterable[Any]) -> None:
         raise ValueError(f"Parameter {name} must be one of {choices}. Found {value!r}.")
 
 
+def named(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is meant, whatever its case, hyphens and underscores; None: no one's."""
+    wanted = _plain(name)
+    return next((k for k in known if _plain(k) == wanted), None)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
 def check_int(value: Any, name: str, of: Any, *, low: int, high: float = math.inf) -> None:
     """Raise unless ``value``, a parameter of the object ``of``, is an int in the interval."""
     check_number(value, f"{name} of {type(of).__name__}", Integral, low=low, high=high)

@@ -115,10 +115,10 @@ def train(
     if previous is not None:
         check_same(previous.module_, architecture, plan, n_members)
     rows = Rows(labelled.expand(n_members, -1), None)
-    seeds = _parameters.draw_seeds(plan.random_state, n_members)
     if net is not None:
-        module = net.module_
+        module, seeds = net.module_, [g.initial_seed() for g in net.generators]
     else:
+        seeds = _parameters.draw_seeds(plan.random_state, n_members)
         if not one_epoch and _validates(plan, len(labelled)):
             rows = _split(table, criterion, labelled, plan.validation_fraction, seeds)
         generators = [Generator().manual_seed(seed) for seed in seeds]
@@ -136,7 +136,7 @@ def train(
         lr=plan.learning_rate,
         decay=decay_of(module.network),
         weighting=_start_weighting(net, plan, criterion, data, single_task),
-        schedule=_timetable(net, plan, table, data, labelled, criterion),
+        schedule=_timetable(seeds, plan, table, data, labelled, criterion),
     )
     net.batch_size = _batch_size(plan, len(labelled))
     net.partial_fit((data, rows))
@@ -206,7 +206,7 @@ def _single_task_losses(
 
 
 def _timetable(
-    net: MultiTaskNet,
+    seeds: Sequence[int],
     plan: Plan,
     table: Targets,
     data: TrainingData,
@@ -223,7 +223,6 @@ def _timetable(
         shares = linear_fits(data.x, table, criterion.tasks)
         ease = [shares[t] for t in at]
     tasks = Tasks(plan.names, [counts[t] for t in at], ease)
-    seeds = [g.initial_seed() for g in net.generators]
     return Timetable(plan.schedule, tasks, seeds, criterion.order)
 
 

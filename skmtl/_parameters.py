@@ -13,7 +13,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from skmtl import weighting
-from skmtl._checks import check_choice, check_number
+from skmtl._checks import check_choice, check_number, named
 from skmtl.sharing import ACTIVATIONS
 from skmtl.weighting import Weighting
 
@@ -102,15 +102,13 @@ def resolve_loss_weights(loss_weights: Any, names: Sequence[Any]) -> Weighting:
     if weighting.is_aggregator(loss_weights):
         return weighting.Aggregation(loss_weights)
     if isinstance(loss_weights, str):
-        wanted = loss_weights.lower().replace("-", "").replace("_", "")
-        known = weighting.by_name()
-        for name, method in known.items():
-            if name.replace("_", "") == wanted:
-                return method
+        known, more = weighting.by_name(), weighting.NEEDS_AN_OBJECT
+        name = named(loss_weights, [*known, *more])
+        if name in known:
+            return known[name]
         found = f"Found {loss_weights!r}."
-        for name, why in weighting.NEEDS_AN_OBJECT.items():
-            if name.replace("_", "") == wanted:
-                found = f"Found {loss_weights!r}, which is more than a name: {why}."
+        if name is not None:
+            found = f"Found {loss_weights!r}, which is more than a name: {more[name]}."
         raise ValueError(
             f"Parameter loss_weights must be {ACCEPTED}, one of {list(known)}. {found}"
         )

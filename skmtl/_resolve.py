@@ -12,6 +12,8 @@ from typing import Any
 
 from sklearn.base import clone
 
+from skmtl._checks import named
+
 
 def known_names(family: ModuleType, base: type) -> dict[str, type]:
     """Classes of a family by the name a user may write, in the order of its ``__all__``."""
@@ -32,10 +34,9 @@ def resolve(value: Any, family: ModuleType, base: type, *, parameter: str) -> An
             f"Parameter {parameter} must be one of {list(names)} or a {base.__name__} object. "
             f"Found {found}: {value!r}."
         )
-    wanted = value.lower().replace("-", "_").replace("_", "")
-    for name, cls in names.items():
-        if name.replace("_", "") == wanted:
-            return cls()
+    name = named(value, names)
+    if name is not None:
+        return names[name]()
     raise ValueError(
         f"Parameter {parameter} must be one of {list(names)} or a {base.__name__} object. "
         f"Found {value!r}."

@@ -1,5 +1,6 @@
 """Networks to try things on."""
 
+import numpy as np
 import torch
 from torch import Generator
 
@@ -29,6 +30,17 @@ def spread(network):
             if p.requires_grad:
                 p.add_(0.3 * torch.randn(p.shape, generator=Generator().manual_seed(i)))
     return network
+
+
+class Seed(np.random.RandomState):
+    """A random_state for one member that is a given one of a stack."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = int(seed)
+
+    def randint(self, *args, size, **kwargs):
+        return np.array([self.seed])
 
 
 def setting(n_tasks, n_members=1, order=None, dtype=torch.float64, **changes):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from networks import optimizer
+from networks import Seed, optimizer
 from numpy.testing import assert_allclose, assert_array_equal
 from skorch.callbacks import Callback
 from test_weighting import Problem
@@ -241,12 +241,9 @@ def test_a_member_in_a_stack_has_the_schedule_it_has_alone(schedule):
     seeds = np.random.RandomState(5).randint(2**31 - 1, size=3)
     outputs = stack.module_(torch.from_numpy(X).expand(3, -1, -1)).detach()
     for k, seed in enumerate(seeds):
-
-        class Seed(np.random.RandomState):
-            def randint(self, *args, size, seed=int(seed), **kwargs):
-                return np.array([seed])
-
-        alone = MultiTaskRegressor(**{**params, "n_members": 1, "random_state": Seed()}).fit(X, Y)
+        alone = MultiTaskRegressor(**{**params, "n_members": 1, "random_state": Seed(seed)}).fit(
+            X, Y
+        )
         one = alone.module_(torch.from_numpy(X).unsqueeze(0)).detach()
         assert_allclose(one[0], outputs[k], rtol=1e-6, atol=1e-8)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from networks import Seed
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import (
@@ -77,12 +78,7 @@ def test_a_member_in_a_stack_gives_what_it_gives_alone(n, dropout, scheme):
     seeds = np.random.RandomState(5).randint(2**31 - 1, size=3)
     outputs = stack.module_(torch.from_numpy(X.astype(stack.module_.dtype)).expand(3, -1, -1))
     for k, seed in enumerate(seeds):
-
-        class Seed(np.random.RandomState):
-            def randint(self, *args, size, seed=int(seed), **kwargs):
-                return np.array([seed])
-
-        alone = MultiTaskRegressor(n_members=1, random_state=Seed(), **params).fit(X, Y)
+        alone = MultiTaskRegressor(n_members=1, random_state=Seed(seed), **params).fit(X, Y)
         one = alone.module_(torch.from_numpy(X.astype(alone.module_.dtype)).unsqueeze(0))
         assert_allclose(one[0].detach(), outputs[k].detach(), rtol=1e-3, atol=1e-4)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
-from networks import architecture, optimizer, spread, started
+from networks import Seed, architecture, optimizer, spread, started
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -215,14 +215,9 @@ def test_a_member_in_a_stack_gives_what_it_gives_alone(name):
     seeds = np.random.RandomState(5).randint(2**31 - 1, size=3)
     outputs = stack.module_(torch.from_numpy(X).expand(3, -1, -1)).detach()
     for k, seed in enumerate(seeds):
-
-        class Seed(np.random.RandomState):
-            def randint(self, *args, size, seed=int(seed), **kwargs):
-                return np.array([seed])
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            alone = MultiTaskRegressor(n_members=1, random_state=Seed(), **params).fit(X, Y)
+            alone = MultiTaskRegressor(n_members=1, random_state=Seed(seed), **params).fit(X, Y)
         one = alone.module_(torch.from_numpy(X).unsqueeze(0)).detach()
         assert_allclose(one[0], outputs[k], rtol=1e-6, atol=1e-8)
 
@@ -784,3 +779,12 @@ def test_an_interrupt_of_the_single_task_networks_is_one_of_the_fit(monkeypatch)
     monkeypatch.setattr("skmtl.training.net.train_step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         MultiTaskRegressor(**QUICK, loss_weights="minimax_deviation").fit(X, Y)
+
+
+def test_going_on_draws_no_more_seeds_from_the_users_generator():
+    X, Y = table()
+    state = np.random.RandomState(0)
+    est = MultiTaskRegressor(n_members=2, random_state=state).partial_fit(X, Y)
+    before = state.get_state()[2]
+    est.partial_fit(X, Y)
+    assert state.get_state()[2] == before

@@ -23,6 +23,8 @@ from skmtl.model_selection import MultiTaskStratifiedKFold
 from .axes import axes_of
 from .subsets import for_tasks
 
+COLUMNS = ["single", "multi", "gain", "low", "high", "relative", "verdict"]
+
 
 class TransferGain:
     """What each task gains by being trained with the others; see `transfer_gain`.
@@ -58,8 +60,7 @@ class TransferGain:
         )
 
     def _repr_html_(self) -> str:
-        columns = ["single", "multi", "gain", "low", "high", "relative", "verdict"]
-        rows = self.table[columns].itertuples(name=None)
+        rows = self.table[COLUMNS].itertuples(name=None)
         return _html.gain_table(
             [_html.GainRow(str(task), *values) for task, *values in rows],
             delta_m=self.delta_m,
@@ -217,16 +218,17 @@ def transfer_gain(
     folds = list(check_cv(cv).split(X, frame))
     multitask_scorer(metrics)  # raises, before anything is trained, where metrics are none
     _check_known(metrics, frame)
-    jobs = [(fold, names) for fold in folds for names in _jobs(frame)]
     every = list(frame.columns)
-    models = {(len(n) == 1, n[0]): for_tasks(estimator, n, every) for n in _jobs(frame)}
+    together = [
+        (names, for_tasks(estimator, names, every)) for names in (every, *([n] for n in every))
+    ]
+    jobs = [(fold, names, model) for fold in folds for names, model in together]
     found = Parallel(n_jobs=n_jobs)(
-        delayed(_score)(models[len(names) == 1, names[0]], X, frame[names], *fold, metrics)
-        for fold, names in jobs
+        delayed(_score)(model, X, frame[names], *fold, metrics) for fold, names, model in jobs
     )
-    kinds = {len(frame.columns): "multi", 1: "single"}
+    kinds = {len(every): "multi", 1: "single"}
     scores: dict[tuple[Any, str], list[float]] = {}
-    for (_, names), result in zip(jobs, found, strict=True):
+    for (_, names, _), result in zip(jobs, found, strict=True):
         for name in names:
             scores.setdefault((name, kinds[len(names)]), []).append(result[str(name)])
     table = pd.DataFrame(scores)
@@ -240,11 +242,6 @@ def _check_known(metrics: Any, frame: pd.DataFrame) -> None:
         raise ValueError(
             f"Parameter metrics names {unknown}, which y has not. The tasks are {list(frame)}."
         )
-
-
-def _jobs(frame: pd.DataFrame) -> list[list[Any]]:
-    """Sets of tasks that are trained together: all, and each alone."""
-    return [list(frame.columns), *([name] for name in frame.columns)]
 
 
 def _score(
@@ -272,8 +269,7 @@ def _summarise(
         verdict = "helps" if low > 0 else "hurts" if high < 0 else "undecided"
         gain = (multi - single).mean()
         rows[name] = (single.mean(), multi.mean(), gain, low, high, relative[name].mean(), verdict)
-    columns = ["single", "multi", "gain", "low", "high", "relative", "verdict"]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("task")
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS).rename_axis("task")
     by_fold = pd.DataFrame(relative).mean(axis=1)
     interval = corrected_interval(by_fold, ratio, confidence)
     return TransferGain(table, float(by_fold.mean()), interval, scores, confidence)

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
 from skmtl._checks import check_number
 
 from .probes import AffinityProbe, ConflictProbe, GradientProbe
-from .subsets import last_step
+from .subsets import last_step, weight_params
 
 
 class GradientConflict:
@@ -140,11 +139,7 @@ def _probe(
     model = clone(estimator)
     last = last_step(model)
     last.set_params(callbacks=[*(last.callbacks or []), ("skmtl_probe", kind(every))])
-    params = {}
-    if sample_weight is not None:
-        step = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
-        params[f"{step}sample_weight"] = sample_weight
-    model.fit(X, y, **params)
+    model.fit(X, y, **weight_params(model, sample_weight))
     seen = dict(last.net_.callbacks_)["skmtl_probe"].epochs_
     at = np.argsort(last.net_.criterion_.order)
     epochs = np.stack([epoch.numpy()[np.ix_(at, at)] for epoch in seen])

@@ -16,14 +16,13 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.base import BaseEstimator
 from sklearn.metrics import silhouette_score
-from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._checks import check_number
 
 from .gradients import task_affinity
-from .subsets import for_tasks
+from .subsets import for_tasks, weight_params
 
 STRUCTURE = 0.25  # silhouette below which groups are none (Kaufman & Rousseeuw's rule of thumb)
 EXHAUSTIVE = 12  # tasks up to which every partition is compared
@@ -121,12 +120,10 @@ class TaskGrouping(BaseEstimator):
 
     def _fit_group(self, X: Any, y: pd.DataFrame, group: list[int], sample_weight: Any) -> Any:
         every = list(self.affinity_)
-        model, params = for_tasks(self.estimator, [every[t] for t in group], every), {}
-        if sample_weight is not None:
-            weight = np.asarray(sample_weight)
-            step = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
-            params[f"{step}sample_weight"] = weight[:, group] if weight.ndim == 2 else weight
-        return model.fit(X, y, **params)
+        model = for_tasks(self.estimator, [every[t] for t in group], every)
+        if np.ndim(sample_weight) == 2:
+            sample_weight = np.asarray(sample_weight)[:, group]
+        return model.fit(X, y, **weight_params(model, sample_weight))
 
     def predict(self, X):
         """Predict every task by the model of its group.

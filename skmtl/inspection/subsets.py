@@ -15,6 +15,14 @@ def last_step(model: Any) -> Any:
     return model[-1] if isinstance(model, Pipeline) else model
 
 
+def weight_params(model: Any, sample_weight: Any) -> dict[str, Any]:
+    """Parameters of the model's ``fit`` that bring sample weights, if any, to its last step."""
+    if sample_weight is None:
+        return {}
+    step = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
+    return {f"{step}sample_weight": sample_weight}
+
+
 def for_tasks(estimator: Any, names: Sequence[Any], every: Sequence[Any]) -> Any:
     """A clone for the tasks ``names`` out of ``every``: what it says of the others is left out.
 

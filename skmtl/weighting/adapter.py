@@ -16,6 +16,8 @@ from torch import Generator, Tensor, nn
 from torchjd import aggregation, scalarization
 from torchjd.aggregation import GramianWeightedAggregator, WeightedAggregator
 
+from skmtl._checks import named
+
 from .solvers import MinNorm, NNLSProjector, OrderedProjections
 
 Make = Callable[[int], Any]  # from a number of tasks to an object of torchjd
@@ -96,7 +98,7 @@ def make(
     are of the dtype, and on the device, of ``like``.
     """
     if isinstance(method, str):
-        own = _moved(table[_spelled(method, table)](len(positions)), like)
+        own = _moved(table[named(method, table) or method](len(positions)), like)
     else:
         own = _moved(copy.deepcopy(method), like)
         if len(positions) < n_tasks:
@@ -113,17 +115,11 @@ def check(method: Any, table: dict[str, Make], kind: type, parameter: str) -> No
     """Raise unless ``method`` is a name in the table or an object of this kind."""
     accepted = f"Parameter {parameter} must be one of {list(table)} or a torchjd {kind.__name__}"
     if isinstance(method, str):
-        if _spelled(method, table) not in table:
+        if named(method, table) is None:
             raise ValueError(f"{accepted}. Found {method!r}.")
     elif not isinstance(method, kind):
         found = "a class: pass an object of it" if isinstance(method, type) else repr(method)
         raise TypeError(f"{accepted}. Found {found}.")
-
-
-def _spelled(name: str, table: dict[str, Make]) -> str:
-    """Key of the table that a name means, whatever its case and hyphens."""
-    plain = {key.replace("_", ""): key for key in table}
-    return plain.get(name.lower().replace("-", "").replace("_", ""), name)
 
 
 def _fitting(aggregator: Any, positions: Sequence[int], like: Tensor) -> Any:
@@ -191,11 +187,21 @@ def probe(method: Any, argument: Tensor, weighting: Any) -> bool:
     return not torch.equal(generator.get_state(), before)
 
 
-def orders(task_order: Sequence[int], device: Any) -> tuple[Tensor, Tensor] | tuple[None, None]:
-    """Engine's task at each position of the table, and the way back; None where they are the same."""
-    engine = torch.tensor(task_order, device=device)
-    table = engine.argsort()
-    return (None, None) if torch.equal(engine, table.sort()[0]) else (table, engine)
+class Order:
+    """The way between the engine's order of tasks and the table's, free where they are the same."""
+
+    def __init__(self, task_order: Sequence[int], device: Any):
+        self._engine = torch.tensor(task_order, device=device)
+        self._table = self._engine.argsort()
+        self.same = torch.equal(self._engine, self._table.sort()[0])
+
+    def to_table(self, by_task: Tensor, dim: int = 1) -> Tensor:
+        """By position in the table, along ``dim``."""
+        return by_task if self.same else by_task.index_select(dim, self._table)
+
+    def to_engine(self, by_task: Tensor) -> Tensor:
+        """Back again, along dimension 1."""
+        return by_task if self.same else by_task.index_select(1, self._engine)
 
 
 def fresh(generators: Sequence[Generator], *, draws: bool) -> list[Generator | None]:

@@ -52,9 +52,7 @@ class Aggregation(GradientWeighting):
         super().start(setting)
         n_tasks = setting.n_tasks
         self._n_tasks, self._like = n_tasks, setting.like.cpu()
-        self._table: Tensor | None
-        self._engine: Tensor | None
-        self._table, self._engine = adapter.orders(setting.task_order, setting.like.device)
+        self._order = adapter.Order(setting.task_order, setting.like.device)
         self._members: list[dict[tuple[int, ...], Any]] = [{} for _ in setting.generators]
         self._everybody = tuple(range(n_tasks))
         first = self._aggregator(0, self._everybody)
@@ -86,13 +84,11 @@ class Aggregation(GradientWeighting):
         self, gradients: Any, losses: Tensor, moving: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Turn the gradients of the tasks into one; see `GradientWeighting.aggregate`."""
-        gramians, rows = gradients.gramian(), None if self._only_gramian else gradients.rows()
-        if self._table is not None:
-            gramians = gramians[:, self._table[:, None], self._table]
-            rows = None if rows is None else rows.index_select(1, self._table)
-            moving = None if moving is None else moving.index_select(1, self._table)
+        order = self._order
+        gramians = order.to_table(order.to_table(gradients.gramian()), dim=2)
+        rows = None if self._only_gramian else order.to_table(gradients.rows())
         there = gramians.diagonal(dim1=1, dim2=2) > 0
-        there = (there if moving is None else there & moving).cpu()
+        there = (there if moving is None else there & order.to_table(moving)).cpu()
         gramians, rows = gramians.cpu(), None if rows is None else rows.cpu()
         everywhere = bool(there.all())
         each, directions = [], []
@@ -104,8 +100,7 @@ class Aggregation(GradientWeighting):
             directions.append(direction)
         weights = torch.stack(each).to(losses)
         require_numbers(weights, self)
-        if self._engine is not None:
-            weights = weights.index_select(1, self._engine)
+        weights = order.to_engine(weights)
         if rows is None:
             return weights, gradients.combine(weights)
         return weights, gradients.shaped(torch.stack(directions).to(losses))

@@ -45,19 +45,15 @@ class Scalarization(Weighting):
         draws = adapter.probe(self._members[0], torch.ones(n_tasks).to(like), self)
         self._generators = adapter.fresh(setting.generators, draws=draws)
         self._learned = [[p for p in m.parameters() if p.requires_grad] for m in self._members]
-        self._table: Tensor | None
-        self._engine: Tensor | None
-        self._table, self._engine = adapter.orders(setting.task_order, like.device)
+        self._order = adapter.Order(setting.task_order, like.device)
         self._latest: Tensor | None = None
         self._by_epoch = hasattr(self._members[0], "step")
         self.looks_again = hasattr(self._members[0], "update")
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T)."""
-        in_order = losses if self._table is None else losses.index_select(1, self._table)
-        there = moving
-        if moving is not None and self._table is not None:
-            there = moving.index_select(1, self._table)
+        in_order = self._order.to_table(losses)
+        there = None if moving is None else self._order.to_table(moving)
         each = [
             self._weigh(k, in_order[k], None if there is None else there[k])
             for k in range(len(self._members))
@@ -66,7 +62,7 @@ class Scalarization(Weighting):
             self._before = in_order, there
         weights = torch.stack(each)
         require_numbers(weights, self)
-        return weights if self._engine is None else weights.index_select(1, self._engine)
+        return self._order.to_engine(weights)
 
     def _weigh(self, k: int, losses: Tensor, there: Tensor | None) -> Tensor:
         """Weights (T,) of member k's tasks, in the order of the table."""
@@ -113,7 +109,7 @@ class Scalarization(Weighting):
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
         """Tell FAMO what became of the losses."""
         before, there = self._before
-        after = losses if self._table is None else losses.index_select(1, self._table)
+        after = self._order.to_table(losses)
         if there is not None:  # to a task that was not there nothing happened
             before, after = (part.where(there, FAR) for part in (before, after))
         for k, scalarizer in enumerate(self._members):
@@ -125,7 +121,7 @@ class Scalarization(Weighting):
         """Tell DWA the mean losses of the epoch; a task without one keeps its latest."""
         if not self._by_epoch:
             return
-        now = losses if self._table is None else losses.index_select(1, self._table)
+        now = self._order.to_table(losses)
         latest = torch.ones_like(now) if self._latest is None else self._latest
         self._latest = now.where(now.isfinite(), latest).clamp(min=LEAST)
         for scalarizer, latest in zip(self._members, self._latest, strict=True):
