@@ -143,8 +143,6 @@ class StackAdam(torch.optim.Adam):
         assert gradient is not None, "only what has a gradient steps"
         if "steps" not in state:
             state["steps"] = torch.full_like(moves, float(state["step"]), dtype=p.dtype)
-        elif state["steps"].shape != moves.shape:
-            state["steps"] = state["steps"].expand_as(moves).clone()
         beta1, beta2 = group["betas"]
         rate = moves.to(p)
         steps = state["steps"].add_(rate)
