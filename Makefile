@@ -24,6 +24,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/schemes.py
 	$(BIN)/python benchmarks/schools.py
 	$(BIN)/python benchmarks/weightings.py
+	$(BIN)/python benchmarks/search.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

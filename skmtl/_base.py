@@ -9,19 +9,30 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
+from torch import Tensor
 
 from skmtl import _engine, _parameters, _table, schedules, sharing, targets, tasks
 from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
-from skmtl.targets import Column
+from skmtl.targets import Column, Container
 from skmtl.tasks import Task
+from skmtl.training import Ready
 
 NOT_KEPT = {"batches", "dur", "train_loss_best", "valid_loss_best"}  # of skorch's history
+
+
+class Reading(NamedTuple):
+    """What was read of a table of targets: tasks in its order, its form, labels a task, a lesson."""
+
+    prepared: dict[Any, Task]
+    container: Container
+    n_labels: dict[Any, int]
+    lesson: _engine.Lesson
 
 
 class BaseMultiTask(FittedMultiTask):
@@ -146,8 +157,30 @@ class BaseMultiTask(FittedMultiTask):
         device = _parameters.check_device(self.device)
         dtype = _table.precision(_n_rows(X), device) if first else self.module_.dtype
         X = validate_data(self, X, dtype=dtype, reset=first)
-        columns, container = self._read_targets(X, y, first=first)
-        weight = targets.read_weight(sample_weight, len(X), [c.name for c in columns])
+        x = _table.to_device(X, device)
+        reading = self._read(x, y, sample_weight, first=first, classes=classes)
+        ready = _engine.prepare(
+            reading.lesson,
+            self._plan(reading.prepared, device),
+            previous=None if first else copy.deepcopy(self.net_),  # ours stays if training fails
+            one_epoch=one_epoch,
+        )
+        net = _engine.train(ready)
+        self._keep(net, reading, go_on=one_epoch and not first)
+        return self
+
+    def _make_ready(self, X, reading: Reading) -> Ready:
+        """Do all of a first fit that comes before training, but for what was read already."""
+        _parameters.check_numbers(self)
+        validate_data(self, X, skip_check_array=True)  # remembers names and number of features
+        plan = self._plan(reading.prepared, _parameters.check_device(self.device))
+        return _engine.prepare(reading.lesson, plan, previous=None, one_epoch=False)
+
+    def _read(self, x: Tensor, y, sample_weight, *, first=True, classes=None, where=None):
+        """Read and encode a table of targets for the rows of x, or for those that `where` lists."""
+        n_rows = len(x) if where is None else len(where)
+        columns, container = self._read_targets(n_rows, y, first=first)
+        weight = targets.read_weight(sample_weight, n_rows, [c.name for c in columns])
         columns, label_weights = targets.weigh_columns(columns, weight)
         known = targets.name_classes(classes, [c.name for c in columns])
         if first:
@@ -155,30 +188,15 @@ class BaseMultiTask(FittedMultiTask):
         else:
             prepared, container = self.tasks_, self._container
             self._check_tasks_are_the_same(columns, known)
-        plan = self._plan(prepared, device)
         criterion = tasks.TaskLosses(list(prepared.values()))
         table = targets.encode(
             [columns[t] for t in criterion.order],
             criterion.tasks,
             [label_weights[t] for t in criterion.order],
-            dtype=X.dtype,
+            dtype=_table.dtype_of(x),
         )
-        net = _engine.train(
-            X,
-            table,
-            criterion,
-            plan,
-            previous=None if first else copy.deepcopy(self.net_),  # ours stays if training fails
-            one_epoch=one_epoch,
-        )
-        self._count_labels(columns, go_on=one_epoch and not first)
-        self._keep(net, prepared, container)
-        return self
-
-    def _count_labels(self, columns: Sequence[Column], *, go_on: bool) -> None:
-        """Remember how many labels each task was trained on, for the table in notebooks."""
-        before = self._n_labels if go_on else {}
-        self._n_labels = {c.name: len(c.labels) + before.get(c.name, 0) for c in columns}
+        n_labels = {c.name: len(c.labels) for c in columns}
+        return Reading(prepared, container, n_labels, _engine.Lesson(x, table, criterion, where))
 
     def _prepare_tasks(
         self,
@@ -273,10 +291,12 @@ class BaseMultiTask(FittedMultiTask):
         """Return the scheme for tasks of these names."""
         return resolve(self.sharing, sharing, sharing.Sharing, parameter="sharing")
 
-    def _keep(self, net, prepared, container):
+    def _keep(self, net, reading, *, go_on=False):
+        before = self._n_labels if go_on else {}  # for the table in notebooks
+        self._n_labels = {name: n + before.get(name, 0) for name, n in reading.n_labels.items()}
         self.net_ = net
-        self.tasks_ = prepared
-        self._container = container
+        self.tasks_ = prepared = reading.prepared
+        self._container = reading.container
         history = net.history
         keys = [key for key in (history[-1] if len(history) else ()) if key not in NOT_KEPT]
         self.history_ = pd.DataFrame([{k: row.get(k, np.nan) for k in keys} for row in history])

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from skmtl.sharing import Architecture, Network, Sharing
 from skmtl.targets import Targets
 from skmtl.tasks import TaskLosses
-from skmtl.training import MultiTaskModule, TrainingData, clip_bounds
+from skmtl.training import Bounds, MultiTaskModule
 
 
 def architecture_of(n_features: int, criterion: TaskLosses, plan: Any) -> Architecture:
@@ -32,16 +32,14 @@ def architecture_of(n_features: int, criterion: TaskLosses, plan: Any) -> Archit
 
 
 def build_module(
-    data: TrainingData,
-    labelled: Tensor,
+    bounds: Bounds,
     architecture: Architecture,
     sharing: Sharing,
     generators: Sequence[Generator],
 ) -> MultiTaskModule:
-    """Network of the scheme, behind clipping bounds placed by the labelled rows."""
+    """Network of the scheme behind clipping bounds."""
     network = sharing.build(architecture, generators)
-    bounds = clip_bounds(data.x, data.weight, labelled)
-    return MultiTaskModule(network, bounds, (architecture, sharing)).to(data.x)
+    return MultiTaskModule(network, bounds, (architecture, sharing)).to(bounds.low)
 
 
 def check_same(

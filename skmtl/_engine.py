@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,17 @@ from skmtl.targets import Targets, stratify
 from skmtl.tasks import TaskLosses
 from skmtl.training import (
     FORWARD_ROWS,
+    Bounds,
     EpochBar,
     EpochLines,
     LowestLosses,
     MemberStopping,
     MultiTaskModule,
     MultiTaskNet,
+    Ready,
     Rows,
     TrainingData,
+    clip_bounds,
     validation_split,
 )
 from skmtl.weighting import FixedWeights, Setting, Weighting, same
@@ -87,31 +90,77 @@ class Plan:
         return [str(name) for name in self.names]
 
 
-def train(
-    X: np.ndarray,
-    table: Targets,
-    criterion: TaskLosses,
-    plan: Plan,
-    *,
-    previous: MultiTaskNet | None,
-    one_epoch: bool,
-) -> MultiTaskNet:
-    """Train a stack on the labelled rows; go on from ``previous`` if there is one.
+class Lesson:
+    """What there is to learn, before it is said how: a table on the device, and what it looks like.
 
-    ``one_epoch`` trains a single epoch, without validation, and keeps the optimizer's state.
+    Parameters
+    ----------
+    x : Tensor of shape (m, d)
+        On the device.
+    table : Targets
+        Encoded labels of n rows, in the engine's order of tasks.
+    criterion : TaskLosses
+    where : ndarray of shape (n,) or None
+        The row of x of each label; None: the same.
+
+    Attributes
+    ----------
+    labelled : Tensor
+        Rows with a label.
     """
-    if len(X) <= PRECISE:
-        X, table = merge_equal_rows(X, table)
-    labelled = labelled_rows(table)
-    data = TrainingData(
-        to_device(X, plan.device),
-        to_device(table.values, plan.device),
-        None if table.weight is None else to_device(scaled(table.weight, X.dtype), plan.device),
-    )
+
+    def __init__(
+        self, x: Tensor, table: Targets, criterion: TaskLosses, where: np.ndarray | None = None
+    ):
+        if len(table.values) <= PRECISE:
+            inputs = x.cpu().numpy() if where is None else x[torch.from_numpy(where)].cpu().numpy()
+            first, table = merge_equal_rows(inputs, table)
+            where = first if where is None else where[first]
+        self.table, self.criterion = table, criterion
+        self.labelled = labelled_rows(table)
+        device, weight = str(x.device), table.weight
+        self.data = TrainingData(
+            x,
+            to_device(table.values, device),
+            None if weight is None else to_device(scaled(weight, table.values.dtype), device),
+            None if where is None else to_device(where, device),
+        )
+        self._splits: dict[Any, Rows] = {}
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """Where inputs are clipped."""
+        return clip_bounds(self.data, self.labelled)
+
+    @cached_property
+    def ease(self) -> list[float]:
+        """Share of each task's variance that a ridge explains."""
+        return linear_fits(self.data, self.table, self.criterion.tasks)
+
+    def split(self, fraction: float, seeds: Sequence[int]) -> Rows:
+        """Rows to train and to validate each member on."""
+        key = (fraction, *seeds)
+        if key not in self._splits:  # all candidates of a search split a fold alike
+            strata = stratify(self.table, self.criterion.tasks)
+            if len(self.labelled) < len(strata):
+                strata = strata[self.labelled.numpy()]
+            train, valid = validation_split(strata, fraction=fraction, seeds=seeds)
+            self._splits[key] = Rows(
+                self.labelled[torch.from_numpy(train)], self.labelled[torch.from_numpy(valid)]
+            )
+        return self._splits[key]
+
+
+def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_epoch: bool) -> Ready:
+    """Make a net ready to learn the labelled rows; to go on from ``previous`` if there is one.
+
+    ``one_epoch`` is for a single epoch, without validation, that keeps the optimizer's state.
+    """
+    table, criterion, labelled, data = lesson.table, lesson.criterion, lesson.labelled, lesson.data
     _require_labels(table, labelled, plan, criterion, one_epoch=one_epoch)
     net = previous if one_epoch and previous is not None and previous.incremental else None
     n_members = _count_members(plan, len(labelled), previous)
-    architecture = architecture_of(X.shape[1], criterion, plan)
+    architecture = architecture_of(data.x.shape[1], criterion, plan)
     if previous is not None:
         check_same(previous.module_, architecture, plan, n_members)
     rows = Rows(labelled.expand(n_members, -1), None)
@@ -120,28 +169,31 @@ def train(
     else:
         seeds = _parameters.draw_seeds(plan.random_state, n_members)
         if not one_epoch and _validates(plan, len(labelled)):
-            rows = _split(table, criterion, labelled, plan.validation_fraction, seeds)
+            rows = lesson.split(plan.validation_fraction, seeds)
         generators = [Generator().manual_seed(seed) for seed in seeds]
         if previous is None:
-            warn_if_unscaled(data.x, labelled, plan.feature_names)
-            module = build_module(data, labelled, architecture, plan.sharing, generators)
+            warn_if_unscaled(data, labelled, plan.feature_names)
+            module = build_module(lesson.bounds, architecture, plan.sharing, generators)
         else:
             module = previous.module_
         net = _build_net(module, criterion, plan, generators, incremental=one_epoch)
     decay_of = partial(decay, table=table, alpha=plan.alpha, n_rows=len(labelled))
-    single_task = partial(
-        _single_task_losses, plan, data, rows, labelled, architecture, criterion, seeds, decay_of
-    )
+    single_task = partial(_single_task_losses, plan, lesson, rows, architecture, seeds, decay_of)
     net.ask(
         lr=plan.learning_rate,
         decay=decay_of(module.network),
         weighting=_start_weighting(net, plan, criterion, data, single_task),
-        schedule=_timetable(seeds, plan, table, data, labelled, criterion),
+        schedule=_timetable(seeds, plan, lesson),
     )
     net.batch_size = _batch_size(plan, len(labelled))
-    net.partial_fit((data, rows))
-    _warn_of_the_end(net)
-    return net
+    return Ready(net, data, rows)
+
+
+def train(ready: Ready) -> MultiTaskNet:
+    """Train a net by itself."""
+    ready.net.partial_fit((ready.data, ready.rows))
+    warn_of_the_end(ready.net)
+    return ready.net
 
 
 def _start_weighting(
@@ -176,28 +228,27 @@ def _start_weighting(
 
 def _single_task_losses(
     plan: Plan,
-    data: TrainingData,
+    lesson: Lesson,
     rows: Rows,
-    labelled: Tensor,
     architecture: Architecture,
-    criterion: TaskLosses,
     seeds: Sequence[int],
     decay_of: Callable[[Any], dict[str, float | Tensor]],
 ) -> Tensor:
     """Lowest validation loss (K, T) of a network per task, on the same rows and splits."""
-    lowest = LowestLosses()
+    lowest, data, criterion = LowestLosses(), lesson.data, lesson.criterion
     plan = replace(plan, callbacks=[lowest], verbose=0, sharing=NoSharing(), schedule=Joint())
     plan = replace(plan, weighting=FixedWeights([1.0] * len(plan.names)))
     generators = [Generator().manual_seed(seed) for seed in seeds]
-    module = build_module(data, labelled, architecture, plan.sharing, generators)
+    module = build_module(lesson.bounds, architecture, plan.sharing, generators)
     net = _build_net(module, criterion, plan, generators, incremental=False)
+    tasks = Tasks(plan.names, [])
     net.ask(
         lr=plan.learning_rate,
         decay=decay_of(module.network),
         weighting=_start_weighting(net, plan, criterion, data, lambda: torch.empty(0)),
-        schedule=Timetable(plan.schedule, Tasks(plan.names, []), seeds, criterion.order),
+        schedule=Timetable([(plan.schedule, tasks, seed) for seed in seeds], criterion.order),
     )
-    net.batch_size = _batch_size(plan, len(labelled))
+    net.batch_size = _batch_size(plan, len(lesson.labelled))
     net.partial_fit((data, rows))
     if net.interrupted_:
         raise KeyboardInterrupt
@@ -205,28 +256,21 @@ def _single_task_losses(
     return lowest.losses_.nan_to_num(posinf=0.0)
 
 
-def _timetable(
-    seeds: Sequence[int],
-    plan: Plan,
-    table: Targets,
-    data: TrainingData,
-    labelled: Tensor,
-    criterion: TaskLosses,
-) -> Timetable:
+def _timetable(seeds: Sequence[int], plan: Plan, lesson: Lesson) -> Timetable:
     """Return the schedule of every member."""
-    counts = [len(labelled)] * table.n_tasks
+    table, criterion = lesson.table, lesson.criterion
+    counts = [len(lesson.labelled)] * table.n_tasks
     if table.weight is not None:
         counts = (table.weight > 0).sum(axis=0).tolist()
     at = np.argsort(criterion.order)  # the engine's position of each task of the table
     ease = None
     if plan.schedule.asks_ease:
-        shares = linear_fits(data.x, table, criterion.tasks)
-        ease = [shares[t] for t in at]
+        ease = [lesson.ease[t] for t in at]
     tasks = Tasks(plan.names, [counts[t] for t in at], ease)
-    return Timetable(plan.schedule, tasks, seeds, criterion.order)
+    return Timetable([(plan.schedule, tasks, seed) for seed in seeds], criterion.order)
 
 
-def _warn_of_the_end(net: MultiTaskNet) -> None:
+def warn_of_the_end(net: MultiTaskNet) -> None:
     if net.interrupted_:
         warnings.warn(
             f"Training was interrupted after epoch {len(net.history)}; the best weights are kept.",
@@ -283,20 +327,6 @@ def _validates(plan: Plan, n_rows: int) -> bool:
     return bool(plan.early_stopping)
 
 
-def _split(
-    table: Targets,
-    criterion: TaskLosses,
-    labelled: Tensor,
-    fraction: float,
-    seeds: Sequence[int],
-) -> Rows:
-    strata = stratify(table, criterion.tasks)
-    if len(labelled) < len(strata):
-        strata = strata[labelled.numpy()]
-    train, valid = validation_split(strata, fraction=fraction, seeds=seeds)
-    return Rows(labelled[torch.from_numpy(train)], labelled[torch.from_numpy(valid)])
-
-
 def _build_net(
     module: MultiTaskModule,
     criterion: TaskLosses,
@@ -309,7 +339,9 @@ def _build_net(
     if plan.verbose:
         callbacks.append(EpochBar() if plan.verbose == 1 else EpochLines())
     if not incremental:  # last: it ends an epoch early, after the others have seen it
-        callbacks.append(("stopping", MemberStopping(plan.tol, plan.patience)))
+        n = len(generators)
+        stopping = MemberStopping([plan.tol] * n, [plan.patience] * n, [plan.max_iter] * n)
+        callbacks.append(("stopping", stopping))
     return MultiTaskNet(
         module,
         criterion,

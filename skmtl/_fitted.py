@@ -103,7 +103,7 @@ class FittedMultiTask(NotebookRepr, BaseEstimator):
         """Every task's score by its own metric, NaN without a label here."""
         self._check_fitted()
         outputs = self._forward(X)
-        columns, _ = self._read_targets(outputs[0], y, first=False)
+        columns, _ = self._read_targets(len(outputs[0]), y, first=False)
         weight = targets.read_weight(sample_weight, len(outputs[0]), list(self.tasks_))
         columns, weights = targets.weigh_columns(columns, weight)
         scores = {}
@@ -167,9 +167,7 @@ class FittedMultiTask(NotebookRepr, BaseEstimator):
         self._check_fitted()
         return _task_view.view(self, task)
 
-    def _read_targets(
-        self, X: np.ndarray, y: Any, *, first: bool
-    ) -> tuple[list[Column], Container]:
+    def _read_targets(self, n_rows: int, y: Any, *, first: bool) -> tuple[list[Column], Container]:
         """Columns of the target, which must fit X and, after the first time, those seen before."""
         if y is None:
             raise ValueError(
@@ -177,10 +175,10 @@ class FittedMultiTask(NotebookRepr, BaseEstimator):
                 "is None."
             )
         columns, container = targets.read_columns(y)
-        if len(columns[0].mask) != len(X):
+        if len(columns[0].mask) != n_rows:
             raise ValueError(
                 "X and y must have as many rows. Found input variables with inconsistent numbers "
-                f"of samples: {[len(X), len(columns[0].mask)]}."
+                f"of samples: {[n_rows, len(columns[0].mask)]}."
             )
         if first:
             return columns, container

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from skmtl.targets import Targets
 from skmtl.tasks import Task
+from skmtl.training import TrainingData
 
 LOOK = 2000  # rows looked at to tell whether the inputs are standardised
 FAR = 100.0  # a column's size, or times the median column's, from which they are not
@@ -32,8 +33,13 @@ def precision(n_rows: int, device: str) -> Any:
     return np.float64 if n_rows <= PRECISE and device == "cpu" else np.float32
 
 
+def dtype_of(x: Tensor) -> Any:
+    """Numpy dtype of a tensor of inputs."""
+    return np.float64 if x.dtype == torch.float64 else np.float32
+
+
 def merge_equal_rows(X: np.ndarray, table: Targets) -> tuple[np.ndarray, Targets]:
-    """Make one row, with their weights added, of rows that are equal in inputs and labels.
+    """Positions of rows that differ in inputs or labels, and those with the weights of their equals.
 
     A weight of two then is a repeated row in everything that follows, and copies of a row cannot
     stand on both sides of a validation split. The rows come in an order of their own, so that of
@@ -44,7 +50,7 @@ def merge_equal_rows(X: np.ndarray, table: Targets) -> tuple[np.ndarray, Targets
     _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
     merged = np.zeros((len(first), table.n_tasks), X.dtype)
     np.add.at(merged, inverse.reshape(-1), weight)
-    return X[first], replace(
+    return first, replace(
         table, values=table.values[first], weight=None if np.all(merged == 1) else merged
     )
 
@@ -72,9 +78,10 @@ def scaled(weight: np.ndarray, dtype: Any) -> np.ndarray:
     return (weight / np.where(peak > 0, peak, 1)).astype(dtype)
 
 
-def warn_if_unscaled(x: Tensor, labelled: Tensor, names: Sequence[str] | None) -> None:
-    some = labelled[:: max(1, len(labelled) // LOOK)].to(x.device)
-    size = x.index_select(0, some).double().square().mean(0).sqrt().cpu().numpy()
+def warn_if_unscaled(data: TrainingData, labelled: Tensor, names: Sequence[str] | None) -> None:
+    some = labelled[:: max(1, len(labelled) // LOOK)].to(data.x.device)
+    inputs = data.inputs(some.unsqueeze(0))[0]
+    size = inputs.double().square().mean(0).sqrt().cpu().numpy()
     worst = int(np.argmax(size))
     usual = np.median(size[size > 0]) if (size > 0).any() else 1.0
     if size[worst] == 0 or (1 / FAR < size[worst] < FAR and size[worst] < FAR * usual):
@@ -89,14 +96,14 @@ def warn_if_unscaled(x: Tensor, labelled: Tensor, names: Sequence[str] | None) -
     )
 
 
-def linear_fits(x: Tensor, table: Targets, tasks: Sequence[Task]) -> list[float]:
+def linear_fits(data: TrainingData, table: Targets, tasks: Sequence[Task]) -> list[float]:
     """Share of each task's variance that a ridge explains on rows it has not seen.
 
     ``tasks`` in the order of the table; for classes, the variance of their indicators.
     """
     shares, start = [], 0
     for t, task in enumerate(tasks):
-        weight = np.ones(len(x)) if table.weight is None else table.weight[:, t]
+        weight = np.ones(len(table.values)) if table.weight is None else table.weight[:, t]
         rows = np.flatnonzero(weight > 0)
         rows = rows[:: max(1, len(rows) // LOOK)]
         values = table.values[rows, start : start + task.n_values].astype(float)
@@ -105,7 +112,8 @@ def linear_fits(x: Tensor, table: Targets, tasks: Sequence[Task]) -> list[float]
             groups = task.strata(values)
             values = (groups[:, None] == np.unique(groups)).astype(float)
         variance = values.var(axis=0).mean()
-        inputs = x[torch.from_numpy(rows).to(x.device)].double().cpu().numpy()
+        at = torch.from_numpy(rows).to(data.x.device).unsqueeze(0)
+        inputs = data.inputs(at)[0].double().cpu().numpy()
         ridge = RidgeCV(np.logspace(-2, 4, 7)).fit(inputs, values)
         shares.append(1 + ridge.best_score_ / variance if variance > 0 else 0.0)
     return shares

@@ -212,45 +212,54 @@ class Progressive(Schedule):
 
 @dataclass(frozen=True)
 class Timetable:
-    """A schedule for the members of a stack, in the engine's order of tasks.
+    """Schedules for the members of a stack, in the engine's order of tasks.
 
     Attributes
     ----------
-    schedule : Schedule
-    tasks : Tasks
-    seeds : list of int
-        One a member.
+    members : list of (Schedule, Tasks, int)
+        What each member follows, on which tasks, and its seed.
     task_order : list of int
         Where each task of the engine stands in the table.
     """
 
-    schedule: Schedule
-    tasks: Tasks
-    seeds: Sequence[int]
+    members: Sequence[tuple[Schedule, Tasks, int]]
     task_order: Sequence[int]
+
+    @classmethod
+    def stacked(cls, timetables: Sequence[Timetable]) -> Timetable:
+        """The members of all."""
+        return cls([m for table in timetables for m in table.members], timetables[0].task_order)
 
     @property
     def freezes(self) -> bool:
         """Whether parameters of the tasks that rest stay as they are."""
-        return self.schedule.freezes
+        return self.members[0][0].freezes
 
     @property
     def shared(self) -> bool:
         """Whether parameters that serve all tasks move."""
-        return self.schedule.shared
+        return self.members[0][0].shared
+
+    @property
+    def joint(self) -> bool:
+        """Whether all tasks train at every epoch in all members."""
+        return all(type(schedule) is Joint for schedule, *_ in self.members)
 
     def active(self, epoch: int, member: int) -> list[bool]:
         """Say for each task whether it counts at this epoch in this member."""
-        active = self.schedule.active(epoch, self.tasks, self.seeds[member])
+        schedule, tasks, seed = self.members[member]
+        active = schedule.active(epoch, tasks, seed)
         return [active[t] for t in self.task_order]
 
-    def complete(self, epoch: int) -> bool:
+    def complete(self, epoch: int, member: int) -> bool:
         """Whether every task has trained when this epoch ends."""
-        return self.schedule.complete(epoch, self.tasks)
+        schedule, tasks, _ = self.members[member]
+        return schedule.complete(epoch, tasks)
 
-    def counts(self, epoch: int) -> bool:
+    def counts(self, epoch: int, member: int) -> bool:
         """Whether an epoch without improvement counts."""
-        return self.schedule.counts(epoch, self.tasks)
+        schedule, tasks, _ = self.members[member]
+        return schedule.counts(epoch, tasks)
 
 
 def _in_proportion(n_labels: Sequence[int], phase: int) -> list[int]:

@@ -18,12 +18,20 @@ MAY_IMPORT = {
     "weighting": {"_checks"},
     "training": set(),
     "targets": {"tasks"},
-    "model_selection": {"_checks", "_parameters", "_resolve", "targets", "tasks"},
+    "model_selection": {
+        "_base",
+        "_checks",
+        "_parameters",
+        "_resolve",
+        "_stack",
+        "targets",
+        "tasks",
+    },
     "metrics": {"_checks", "_html", "_parameters", "targets"},
     "inspection": {"_checks", "_html", "metrics", "model_selection"},
 }
 ONLY = {
-    "skorch": {"training", "_parameters", "inspection"},
+    "skorch": {"training", "_parameters", "inspection", "model_selection"},
     "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
     | {"metrics", "model_selection", "inspection"},
     "matplotlib": {"inspection"},

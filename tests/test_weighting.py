@@ -86,7 +86,7 @@ class Problem:
         generators = [Generator().manual_seed(7 + k) for k in range(n_members)]
         scheme = HardSharing() if scheme is None else scheme
         self.network = spread(scheme.build(shape, generators)).double()
-        bounds = clip_bounds(x, None, torch.arange(40))
+        bounds = clip_bounds(data, torch.arange(40))
         self.module = MultiTaskModule(self.network, bounds).double()
         self.n_members = n_members
 
@@ -346,7 +346,7 @@ def test_famo_sees_the_losses_after_the_step():
 def test_uw_learns_its_scales_as_an_optimizer_would():
     """At the optimum a scale is the loss: the weight of a constant loss tends to 1 / (2 loss)."""
     weighting = started(Scalarization("uw"), 2)
-    adam = torch.optim.Adam(weighting.parameters(), lr=0.05)
+    adam = torch.optim.Adam(weighting.parameters()[0], lr=0.05)
     losses = torch.tensor([[0.2, 4.0]], dtype=torch.float64)
     for _ in range(500):
         weights = weighting(losses, None)
@@ -681,7 +681,7 @@ def test_scales_and_their_moments_live_on_through_parts_and_pickles():
     est = MultiTaskRegressor(**QUICK, loss_weights="uw", batch_size=50)
     for _ in range(4):
         est = pickle.loads(pickle.dumps(est.partial_fit(X, Y)))
-    optimizer, scales = est.net_.optimizer_, est.net_.weighting.parameters()
+    optimizer, [scales] = est.net_.optimizer_, est.net_.weighting.parameters()
     assert all(p is q for p, q in zip(optimizer.also, scales, strict=True))
     assert [float(optimizer.state[p]["step"]) for p in scales] == [16.0, 16.0]
     assert len(optimizer.state) == len(list(est.module_.parameters())) + 2

@@ -3,7 +3,8 @@
 scikit-learn's stratified splitters look at one column of classes. `MultiTaskStratifiedKFold` and
 `MultiTaskStratifiedShuffleSplit` look at all columns at once: classes, bins of numbers, and where
 labels are missing. `cross_val_predict` keeps the columns and labels of the table. `LeaveOneTaskOut`
-splits tasks.
+splits tasks. `BatchedGridSearchCV` and `BatchedRandomizedSearchCV` train all candidates and folds
+together.
 
 >>> import numpy as np
 >>> from skmtl.model_selection import MultiTaskStratifiedKFold
@@ -18,9 +19,12 @@ splits tasks.
 """
 
 from .prediction import cross_val_predict
+from .search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from .splits import LeaveOneTaskOut, MultiTaskStratifiedKFold, MultiTaskStratifiedShuffleSplit
 
 __all__ = [
+    "BatchedGridSearchCV",
+    "BatchedRandomizedSearchCV",
     "LeaveOneTaskOut",
     "MultiTaskStratifiedKFold",
     "MultiTaskStratifiedShuffleSplit",

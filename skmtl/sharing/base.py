@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
@@ -62,7 +62,13 @@ class Sharing(BaseEstimator, ABC):
 
 
 class Block(nn.Module, ABC):
-    """A module with parameters of its own, of which it knows whose they are."""
+    """A module with parameters of its own, of which it knows whose they are.
+
+    ``settings`` names attributes, floats, that may differ between the members of a stack: there each
+    is a parameter (K,) that is not trained; see `by_member`.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def owners(self) -> dict[str, Tensor]:
@@ -82,6 +88,11 @@ class Block(nn.Module, ABC):
 
     def anneal(self) -> None:
         """Called before every epoch of training, the first too: step a temperature, if any."""
+
+
+def by_member(setting: float | Tensor, n_dims: int) -> Any:
+    """A setting that broadcasts to a tensor (K, ...) of so many dimensions."""
+    return setting.view(-1, *[1] * (n_dims - 1)) if isinstance(setting, Tensor) else setting
 
 
 class Network(nn.Module, ABC):

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from .base import SHARED, Architecture, Block
+from .base import SHARED, Architecture, Block, by_member
 
 # In place where a derivative needs the result only: the input is a fresh product nobody else reads.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -169,11 +169,14 @@ def draw_weights(weight: Tensor, generators: Sequence[Generator], n_distinct: in
         member.copy_(torch.stack(draws) if n_distinct > 1 else draws[0])
 
 
-class SeededDropout(nn.Module):
+class SeededDropout(Block):
     """Dropout whose masks come from a member's own generator, alone or in any stack.
 
     ``generators`` is set by the trainer, one a member; torch's global generator is not touched.
     """
+
+    settings = ("p",)
+    p: float | Tensor
 
     def __init__(self, p: float):
         super().__init__()
@@ -181,12 +184,18 @@ class SeededDropout(nn.Module):
         self.generators: list[Generator] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
+        if not self.training:
             return x
         mask = torch.empty_like(x, memory_format=torch.contiguous_format)
-        for k, generator in enumerate(self.generators):
-            mask[k].bernoulli_(1 - self.p, generator=generator)
-        return x * mask.div_(1 - self.p)
+        n_members = len(self.generators)
+        each = self.p.tolist() if isinstance(self.p, Tensor) else [self.p] * n_members
+        for member, p, generator in zip(mask, each, self.generators, strict=True):
+            member.bernoulli_(1 - p, generator=generator)
+        return x * mask.div_(1 - by_member(self.p, x.dim()))
+
+    def owners(self) -> dict[str, Tensor]:
+        """None trains it."""
+        return {name: torch.tensor(SHARED) for name, _ in self.named_parameters(recurse=False)}
 
 
 def hidden_layers(

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float
 
-from .base import SHARED, Architecture, Network, Sharing
+from .base import SHARED, Architecture, Network, Sharing, by_member
 from .layers import ACTIVATIONS, StackedLinear, affine, draw_weights
 from .network import TaskNetwork
 from .soft import tied_network
@@ -136,8 +136,11 @@ class RelatedLinear(StackedLinear):
         Whether there is a part C, the initial weights, which stays as it is.
     """
 
+    settings = ("scale", "factor")
     centre: Tensor | None
     mixing: Tensor
+    scale: float | Tensor
+    factor: float | Tensor
 
     def __init__(
         self,
@@ -180,7 +183,9 @@ class RelatedLinear(StackedLinear):
 
     def mixed(self, parameter: Tensor) -> Tensor:
         """The tasks' parts of a parameter, (K, T, ...)."""
-        return torch.bmm(self.scale * self.mixing, parameter.flatten(2)).view_as(parameter)
+        return torch.bmm(by_member(self.scale, 3) * self.mixing, parameter.flatten(2)).view_as(
+            parameter
+        )
 
     @torch.no_grad()
     def relate(self, root: Tensor, inverse: Tensor) -> None:

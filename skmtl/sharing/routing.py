@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float, check_int
 
-from .base import SHARED, Architecture, Block, Network, Sharing
+from .base import SHARED, Architecture, Block, Network, Sharing, by_member
 from .checks import require_layers
 from .layers import StackedLinear, hidden_layers, per_copy
 from .network import TaskNetwork
@@ -166,6 +166,8 @@ class BranchingTrunk(nn.Module):
 class Choice(Block):
     """Each of ``n_out`` nodes chooses one of ``n_in`` inputs: (K, n_in, b, h) to (K, n_out, b, h)."""
 
+    settings = ("cooling",)
+
     def __init__(
         self,
         n_members: int,
@@ -202,8 +204,9 @@ class Choice(Block):
     def anneal(self) -> None:
         """Cool."""
         with torch.no_grad():
-            self.temperature.mul_(self.cooling).clamp_(min=LOWEST)
+            self.temperature.mul_(by_member(self.cooling, 3)).clamp_(min=LOWEST)
 
     def owners(self) -> dict[str, Tensor]:
         """Owner of each parameter; see `Block.owners`."""
-        return {"logits": self.owner, "temperature": torch.tensor(SHARED)}
+        named = dict(self.named_parameters(recurse=False))
+        return {name: self.owner if name == "logits" else torch.tensor(SHARED) for name in named}

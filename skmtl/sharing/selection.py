@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float, check_int
 
-from .base import SHARED, Architecture, Block, Network, Sharing
+from .base import SHARED, Architecture, Block, Network, Sharing, by_member
 from .checks import require_layers
 from .experts import WHY
 from .layers import hidden_layers, per_copy
@@ -89,6 +89,7 @@ class SelectedExperts(nn.Module):
 class SelectorGate(Block):
     """Shares (K, T, E) of the experts, from k selectors a task."""
 
+    settings = ("entropy", "narrowing")
     codes: Tensor
     expert: Tensor
 
@@ -133,22 +134,20 @@ class SelectorGate(Block):
     def anneal(self) -> None:
         """Narrow the band, from one to nothing."""
         with torch.no_grad():
-            self.width.sub_(self.narrowing).clamp_(min=0)
+            self.width.sub_(by_member(self.narrowing, 4)).clamp_(min=0)
 
     def penalty(self) -> Tensor | None:
         """Weighted entropy of the selectors, (K,)."""
-        if not self.entropy:
+        if not isinstance(self.entropy, Tensor) and not self.entropy:
             return None
         chances = self._selected()
         return -self.entropy * torch.xlogy(chances, chances.clamp(min=1e-9)).sum((1, 2, 3))
 
     def owners(self) -> dict[str, Tensor]:
         """Owner of each parameter; see `Block.owners`."""
-        return {
-            "bits": self.task_owner,
-            "weight": self.task_owner.squeeze(-1),
-            "width": torch.tensor(SHARED),
-        }
+        own = {"bits": self.task_owner, "weight": self.task_owner.squeeze(-1)}
+        named = dict(self.named_parameters(recurse=False))
+        return {name: own.get(name, torch.tensor(SHARED)) for name in named}
 
 
 def smooth_step(t: Tensor, width: Tensor) -> Tensor:

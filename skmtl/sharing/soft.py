@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float, check_word
 
-from .base import SHARED, Architecture, Network, Sharing
+from .base import SHARED, Architecture, Network, Sharing, by_member
 from .checks import require_layers
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
 from .network import TaskNetwork, Towers
@@ -142,9 +142,12 @@ class CentredLinear(StackedLinear):
         Tasks of equal kind have a centre in common.
     """
 
+    settings = ("scale", "factor")
     centre_weight: Tensor
     centre_bias: Tensor
     kinds: Tensor | None
+    scale: float | Tensor
+    factor: float | Tensor
 
     def __init__(
         self,
@@ -184,12 +187,14 @@ class CentredLinear(StackedLinear):
     def _around(self, centre: Tensor, deviation: Tensor) -> Tensor:
         if self.kinds is not None:
             centre = centre.index_select(1, self.kinds)
+        if isinstance(self.scale, Tensor):
+            return torch.addcmul(centre, deviation, by_member(self.scale, deviation.dim()))
         return torch.add(centre, deviation, alpha=self.scale)
 
     def decay(self) -> dict[str, float]:
         """Squared distance from the centre: L2 on the deviations."""
         own = {"weight"} if self.bias is None else {"weight", "bias"}
-        return dict.fromkeys(own, self.factor) if self.squared else {}
+        return dict.fromkeys(own, float(self.factor)) if self.squared else {}
 
     def penalty(self) -> Tensor | None:
         """Weighted absolute distance of each member's tasks from their centres, (K,)."""
@@ -207,6 +212,8 @@ class CentredLinear(StackedLinear):
 
 class TraceNormLinear(StackedLinear):
     """`StackedLinear` of stack (K, T) with a penalty on the rank of its weights over the tasks."""
+
+    settings = ("strength",)
 
     def __init__(self, *args: Any, strength: float, task_kinds: tuple[int, ...], **kwargs: Any):
         super().__init__(*args, **kwargs)

@@ -6,6 +6,7 @@ cost one subtraction, not twenty. Inside the engine tasks therefore stand in `or
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,11 @@ class TaskLosses(nn.Module):
         self.groups = [Group(self.tasks[i], n) for i, n in zip(starts, sizes, strict=True)]
         self._output_shapes = [(g.size, g.task.n_outputs) for g in self.groups]
         self._value_shapes = [(g.size, g.task.n_values) for g in self.groups]
+
+    @property
+    def signature(self) -> Hashable:
+        """What two of these have in common whose losses are one computation."""
+        return tuple(self.order), tuple((g.task.key, g.size) for g in self.groups)
 
     @property
     def task_outputs(self) -> list[int]:

@@ -6,22 +6,27 @@ member of a stack finish on its own.
 """
 
 from .batches import FORWARD_ROWS, Rows, TrainingData
-from .module import MultiTaskModule, clip_bounds
+from .module import Bounds, MultiTaskModule, clip_bounds
 from .net import MultiTaskNet
 from .reporting import EpochBar, EpochLines
 from .splits import validation_split
+from .stack import Ready, structure, train_together
 from .stopping import LowestLosses, MemberStopping
 
 __all__ = [
     "FORWARD_ROWS",
+    "Bounds",
     "EpochBar",
     "EpochLines",
     "LowestLosses",
     "MemberStopping",
     "MultiTaskModule",
     "MultiTaskNet",
+    "Ready",
     "Rows",
     "TrainingData",
     "clip_bounds",
+    "structure",
+    "train_together",
     "validation_split",
 ]

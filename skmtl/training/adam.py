@@ -31,8 +31,8 @@ class StackAdam(torch.optim.Adam):
     owners : mapping of str to Tensor
         Task that each entry serves, by parameter name: integers that broadcast to a member's part of
         the parameter; -1 for all tasks.
-    lr : float
-        Step size.
+    lr : float or Tensor of shape (K,)
+        Step size, or that of each member.
     """
 
     def __init__(
@@ -41,13 +41,20 @@ class StackAdam(torch.optim.Adam):
         decay: Mapping[str, float | Tensor],
         owners: Mapping[str, Tensor],
         *,
-        lr: float,
+        lr: float | Tensor,
     ):
-        super().__init__(list(parameters.values()), lr=lr, fused=True)
+        super().__init__(list(parameters.values()), lr=1.0, fused=True)
+        self.set_lr(lr)
         self.set_decay(parameters, decay)
         self._owners = [owners[name].to(p.device) for name, p in parameters.items()]
         self._counts_apart = False
-        self.also: list[nn.Parameter] = []  # parameters of no network, which belong to no member
+        self.also: list[nn.Parameter] = []  # parameters of no network
+        self._also_lr: list[float] = []
+
+    def set_lr(self, lr: float | Tensor) -> None:
+        """Step so far from now on."""
+        self.param_groups[0]["lr"] = lr
+        self._moved: dict[Tensor, Tensor] = {}
 
     def set_decay(
         self, parameters: Mapping[str, nn.Parameter], decay: Mapping[str, float | Tensor]
@@ -63,22 +70,27 @@ class StackAdam(torch.optim.Adam):
                 self._even.setdefault(factor, []).append(p)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_even", "_uneven", "_owners", "_counts_apart", "also")
+        own = ("_even", "_uneven", "_owners", "_counts_apart", "also", "_also_lr", "_moved")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
-    def adopt(self, parameters: list[nn.Parameter]) -> None:
-        """Step these, which belong to no member, with the others; forget those there were before."""
+    def adopt(self, parameters: list[list[nn.Parameter]]) -> None:
+        """Step these, of each member, with the others; forget those there were before."""
+        lr = self.param_groups[0]["lr"]
+        rates = lr.tolist() if isinstance(lr, Tensor) else [lr] * len(parameters)
+        flat = [p for own in parameters for p in own]
         for p in self.also:
-            if not any(p is q for q in parameters):
+            if not any(p is q for q in flat):
                 self.state.pop(p, None)
-        self.also = list(parameters)
+        self.also = flat
+        self._also_lr = [r for own, r in zip(parameters, rates, strict=False) for _ in own]
 
-    def reconnect(self, parameters: list[nn.Parameter]) -> None:
+    def reconnect(self, parameters: list[list[nn.Parameter]]) -> None:
         """Take these for the parameters adopted, of which a copy or a pickle made two."""
-        for old, new in zip(self.also, parameters, strict=True):
+        flat = [p for own in parameters for p in own]
+        for old, new in zip(self.also, flat, strict=True):
             if old is not new and old in self.state:
                 self.state[new] = self.state.pop(old)
-        self.also = list(parameters)
+        self.also = flat
 
     @torch.no_grad()
     def step(  # type: ignore[override]
@@ -97,10 +109,14 @@ class StackAdam(torch.optim.Adam):
             if p.grad is not None:
                 p.grad.addcmul_(p, factors)
         [group] = self.param_groups
+        if self.also and isinstance(group["lr"], Tensor):
+            for p, lr in zip(self.also, self._also_lr, strict=True):
+                self._fused(*_with_gradient([p]), lr)
+        also = [] if isinstance(group["lr"], Tensor) else self.also
         if moving is None and shared and not self._counts_apart:
-            self._step_together(*_with_gradient([*group["params"], *self.also]))
+            self._step_together(*_with_gradient([*group["params"], *also]))
             return
-        together = list(self.also)
+        together = list(also)
         for p, owner in zip(group["params"], self._owners, strict=True):
             if p.grad is None:
                 continue
@@ -115,19 +131,37 @@ class StackAdam(torch.optim.Adam):
             self._step_together(tensors, gradients)
 
     def _step_together(self, tensors: list[Tensor], gradients: list[Tensor]) -> None:
+        lr = self.param_groups[0]["lr"]
+        if not isinstance(lr, Tensor):
+            self._fused(tensors, gradients, lr)
+            return
+        moves = [self._move_of(p) for p in tensors]  # a step of one, scaled member by member
+        torch._foreach_zero_(moves)
+        self._fused(tensors, gradients, 1.0, moves)
+        for p, move in zip(tensors, moves, strict=True):
+            p.addcmul_(move, _by_member(lr, p))
+
+    def _fused(
+        self,
+        tensors: list[Tensor],
+        gradients: list[Tensor],
+        lr: float,
+        moved: list[Tensor] | None = None,
+    ) -> None:
+        """Step by torch's kernel; ``moved`` in place of the tensors, if given."""
         [group] = self.param_groups
         states = [self._state_of(p) for p in tensors]
         beta1, beta2 = group["betas"]
         steps = [s["step"] for s in states]
         torch._foreach_add_(steps, 1)
         torch._fused_adam_(
-            tensors,
+            tensors if moved is None else moved,
             gradients,
             [s["exp_avg"] for s in states],
             [s["exp_avg_sq"] for s in states],
             [],
             steps,
-            lr=group["lr"],
+            lr=lr,
             beta1=beta1,
             beta2=beta2,
             weight_decay=0.0,
@@ -144,13 +178,15 @@ class StackAdam(torch.optim.Adam):
         if "steps" not in state:
             state["steps"] = torch.full_like(moves, float(state["step"]), dtype=p.dtype)
         beta1, beta2 = group["betas"]
+        lr = group["lr"]
         rate = moves.to(p)
         steps = state["steps"].add_(rate)
         state["exp_avg"].lerp_(gradient, (1 - beta1) * rate)
         state["exp_avg_sq"].lerp_(gradient.square(), (1 - beta2) * rate)
         seen = steps.clamp(min=1)
         root = (state["exp_avg_sq"] / (1 - beta2**seen)).sqrt_().add_(group["eps"])
-        p.sub_(state["exp_avg"] / root * (group["lr"] / (1 - beta1**seen) * rate))
+        lr = _by_member(lr, p) if isinstance(lr, Tensor) else lr
+        p.sub_(state["exp_avg"] / root * (lr / (1 - beta1**seen) * rate))
 
     step.hooked = True  # type: ignore[attr-defined]  # spares torch's profiler around every step
 
@@ -166,7 +202,15 @@ class StackAdam(torch.optim.Adam):
 
     def keep(self, members: Tensor) -> None:
         """Let the other members leave; their parameters and moments go with them."""
-        for p in self.param_groups[0]["params"]:
+        [group] = self.param_groups
+        n_members = len(group["params"][0])
+        if isinstance(group["lr"], Tensor):
+            self.set_lr(group["lr"][members.to(group["lr"].device)])
+        self._uneven = [
+            (p, f[members.to(f.device)] if f.dim() == p.dim() and len(f) == n_members else f)
+            for p, f in self._uneven
+        ]
+        for p in group["params"]:
             index = members.to(p.device)
             state = self.state[p]
             for key in state.keys() - {"step"}:
@@ -179,6 +223,11 @@ class StackAdam(torch.optim.Adam):
         self.state.clear()
         self._counts_apart = False
 
+    def _move_of(self, p: Tensor) -> Tensor:
+        if p not in self._moved:
+            self._moved[p] = torch.empty_like(p)
+        return self._moved[p]
+
     def _state_of(self, p: Tensor) -> dict[str, Tensor]:
         if not self.state[p]:
             self.state[p] = {
@@ -187,6 +236,11 @@ class StackAdam(torch.optim.Adam):
                 "exp_avg_sq": torch.zeros_like(p),
             }
         return self.state[p]
+
+
+def _by_member(values: Tensor, p: Tensor) -> Tensor:
+    """Values (K,) so that they broadcast to a parameter (K, ...)."""
+    return values.view(-1, *[1] * (p.dim() - 1))
 
 
 def _with_gradient(parameters: list[nn.Parameter]) -> tuple[list[Tensor], list[Tensor]]:

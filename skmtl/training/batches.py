@@ -13,22 +13,32 @@ from torch import Generator, Tensor
 
 FORWARD_ROWS = 4096  # rows of a forward pass without gradients: what it makes stays in the cache
 GATHERED_ROWS = 4096  # rows gathered at once: a gather per batch costs like a layer, a view nothing
+LEAST_ROWS = 64  # rows of a member that go forward together, however many members there are
 
 
 class TrainingData(NamedTuple):
-    """The table, once, on the device: x (n, d), values (n, V), weight (n, T) or None (all one)."""
+    """The table, once, on the device: values (n, V), weight (n, T) or None (all one), and inputs x.
+
+    ``where`` (n,) says which row of x goes with each label; None: the same. Tables of labels that
+    differ (the folds of a search) thus stand on one copy of the inputs.
+    """
 
     x: Tensor
     values: Tensor
     weight: Tensor | None
+    where: Tensor | None = None
 
     def take(self, rows: Tensor) -> Batch:
         """Gather rows (K, b) of the table."""
         return Batch(
-            _gather(self.x, rows),
+            self.inputs(rows),
             _gather(self.values, rows),
             None if self.weight is None else _gather(self.weight, rows),
         )
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """Gather the inputs of rows (K, b): (K, b, d)."""
+        return _gather(self.x, rows if self.where is None else self.where[rows])
 
 
 def _gather(table: Tensor, rows: Tensor) -> Tensor:
@@ -51,10 +61,15 @@ class Batch(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of the table that each member trains on and is validated on: (K, n_train), (K, n_valid)."""
+    """Rows of the table that each member trains on and is validated on: (K, n_train), (K, n_valid).
+
+    ``counts`` says how many training rows are a member's own, where not all; those that follow weigh
+    nothing.
+    """
 
     train: Tensor
     valid: Tensor | None
+    counts: list[int] | None = None
 
 
 class TrainBatches:
@@ -65,18 +80,25 @@ class TrainBatches:
     """
 
     def __init__(
-        self, data: TrainingData, rows: Tensor, batch_size: int, generators: Sequence[Generator]
+        self,
+        data: TrainingData,
+        rows: Tensor,
+        batch_size: int,
+        generators: Sequence[Generator],
+        counts: Sequence[int] | None = None,
     ):
         self.data = data
         self.rows = rows
         self.batch_size = batch_size
         self.generators = list(generators)
+        self.counts = [rows.shape[1]] * len(rows) if counts is None else list(counts)
         self._whole: Batch | None = None
 
     def keep(self, members: Tensor) -> None:
         """Let the other members leave."""
         self.rows = self.rows[members.to(self.rows.device)]
         self.generators = [self.generators[k] for k in members.tolist()]
+        self.counts = [self.counts[k] for k in members.tolist()]
         self._whole = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -86,17 +108,17 @@ class TrainBatches:
                 self._whole = self.data.take(self.rows)
             yield self._whole
             return
-        order = torch.stack(
-            [
-                rows.index_select(
-                    0, torch.randperm(n_rows, generator=g, dtype=torch.int32).to(rows.device)
-                )
-                for rows, g in zip(self.rows, self.generators, strict=True)
-            ]
-        )
-        n_batches = max(1, GATHERED_ROWS // self.batch_size)
+        order = self.rows.gather(1, self._shuffled(n_rows).to(self.rows.device))
+        n_batches = max(1, GATHERED_ROWS // (self.batch_size * len(order)))
         for rows in order.split(n_batches * self.batch_size, dim=1):
             yield from self.data.take(rows).split(self.batch_size)
+
+    def _shuffled(self, n_rows: int) -> Tensor:
+        """Positions (K, n_rows), each member's own in its order; what follows stays where it is."""
+        order = torch.arange(n_rows).repeat(len(self.rows), 1)
+        for member, count, generator in zip(order, self.counts, self.generators, strict=True):
+            torch.randperm(count, generator=generator, out=member[:count])
+        return order
 
 
 class ValidRows:
@@ -126,6 +148,6 @@ class ValidRows:
         return self._labels
 
     def inputs(self) -> Iterator[Tensor]:
-        """Inputs (K, at most 4096, d), chunk by chunk."""
-        for rows in self.rows.split(FORWARD_ROWS, dim=1):
-            yield _gather(self.data.x, rows)
+        """Inputs (K, at most 4096, d), chunk by chunk; fewer rows of many members."""
+        for rows in self.rows.split(max(LEAST_ROWS, FORWARD_ROWS // len(self.rows)), dim=1):
+            yield self.data.inputs(rows)

@@ -30,6 +30,9 @@ class TaskGradients(Protocol):
     def shaped(self, direction: Tensor) -> Tensor:
         """A vector (K, N) like a row, in the shape that `combine` gives."""
 
+    def of(self, members: Sequence[int]) -> TaskGradients:
+        """Those of some members, which stand side by side."""
+
 
 class Rows:
     """Gradients that were computed one by one, (K, T, N).
@@ -55,6 +58,10 @@ class Rows:
     def shaped(self, direction: Tensor) -> Tensor:
         """A vector (K, N) like a row, in the shape that `combine` gives."""
         return direction.unflatten(1, self._shape) / self._unit
+
+    def of(self, members: Sequence[int]) -> Rows:
+        """Those of some members, which stand side by side."""
+        return Rows(self._rows[members[0] : members[-1] + 1], self._shape, self._unit)
 
 
 class LinearHeadRows:
@@ -98,6 +105,11 @@ class LinearHeadRows:
     def shaped(self, direction: Tensor) -> Tensor:
         """A vector (K, N) like a row, as (K, b, h)."""
         return direction.unflatten(1, (self._outputs.shape[1], -1)) / self._unit
+
+    def of(self, members: Sequence[int]) -> LinearHeadRows:
+        """Those of some members, which stand side by side."""
+        own = slice(members[0], members[-1] + 1)
+        return LinearHeadRows(self._outputs[own], self._weight[own], self._owner, self._unit)
 
 
 class Backward(NamedTuple):

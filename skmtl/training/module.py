@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from .batches import TrainingData
+
 CLIP_ROWS = 2_000  # rows that place the clipping bounds; more would not move them
 CHUNK = 10_000  # rows looked at together when all are
 CLIP_START = 0.5  # clipping starts this many (5 %, 95 %) ranges outside: 3.3 sigma of normal data
@@ -16,7 +18,10 @@ CLIP_RANGE = 0.5  # and ends as many further out, at 4.9 sigma
 
 
 class Bounds(NamedTuple):
-    """Where clipping starts and what range it has beyond, (d,) each; whether any row needs it."""
+    """Where clipping starts and what range it has beyond; whether any row needs it.
+
+    (d,) each, or (K, 1, d) where members have their own.
+    """
 
     low: Tensor
     high: Tensor
@@ -24,25 +29,25 @@ class Bounds(NamedTuple):
     in_use: bool
 
 
-def clip_bounds(x: Tensor, weight: Tensor | None, rows: Tensor) -> Bounds:
-    """Bounds per column from the labelled ``rows`` of x (n, d), each with its label weight (n, T).
+def clip_bounds(data: TrainingData, rows: Tensor) -> Bounds:
+    """Bounds per column from the labelled ``rows`` of a table, each with its label weight.
 
     Quantiles, not moments, so that outliers do not widen the bounds that are there to hold them. A
     column whose inner 90 % is one value (a rare indicator) is not clipped.
     """
-    rows = rows.to(x.device)
-    some = rows[:: max(1, len(rows) // CLIP_ROWS)]
-    sample = x.index_select(0, some).cpu().double().numpy()
-    counts = np.ones(len(some))
-    if weight is not None:  # a row of weight two is two rows
-        counts = weight.index_select(0, some).amax(1).cpu().double().numpy()
+    rows = rows.to(data.x.device).unsqueeze(0)
+    some = rows[:, :: max(1, rows.shape[1] // CLIP_ROWS)]
+    sample = data.inputs(some)[0].cpu().double().numpy()
+    counts = np.ones(len(sample))
+    if data.weight is not None:  # a row of weight two is two rows
+        counts = data.weight.index_select(0, some[0]).amax(1).cpu().double().numpy()
     q = np.quantile(sample, [0.05, 0.95], axis=0, weights=counts, method="inverted_cdf")
     span = np.where(q[1] > q[0], q[1] - q[0], np.inf)
     low, high = q[0] - CLIP_START * span, q[1] + CLIP_START * span
-    starts, ends, reach = (torch.from_numpy(b).to(x) for b in (low, high, CLIP_RANGE * span))
+    starts, ends, reach = (torch.from_numpy(b).to(data.x) for b in (low, high, CLIP_RANGE * span))
     in_use = any(
         bool(((part < starts) | (part > ends)).any())
-        for part in (x.index_select(0, r) for r in rows.split(CHUNK))
+        for part in map(data.inputs, rows.split(CHUNK, dim=1))
     )
     return Bounds(starts, ends, reach, in_use)
 
@@ -91,6 +96,12 @@ class MultiTaskModule(nn.Module):
         # a column that is never clipped has an infinite span: 0 / inf * inf would be NaN
         span = self.span.nan_to_num(posinf=1.0)
         return inside + span * torch.tanh(outside / span)
+
+    def keep(self, members: Tensor) -> None:
+        """Let the bounds of the other members go, where members have their own; see `StackAdam`."""
+        if self.low.dim() == 3:
+            for name in ("low", "high", "span"):
+                setattr(self, name, getattr(self, name)[members.to(self.low.device)])
 
     def penalty(self) -> Tensor | None:
         """What the network adds to each member's loss, (K,), if anything."""

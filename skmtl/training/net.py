@@ -7,7 +7,7 @@ A `NeuralNet` with its data path and its epoch replaced; only here, in `stopping
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,9 +19,10 @@ from torch import Generator, Tensor, nn
 
 from .adam import StackAdam
 from .batches import Rows, TrainBatches, TrainingData, ValidRows
-from .step import EpochLosses, EpochMean, Phase, evaluate, train_step
+from .step import EVERYTHING, EpochLosses, EpochMean, Phase, evaluate, train_step
 from .stopping import MemberStopping
 
+RECORDED = {"train": ("loss", "weight"), "valid": ("loss", "score")}  # of every task
 SMALL_STEP = 3e6  # multiply-adds of a forward pass under which a second thread slows one network
 
 
@@ -77,7 +78,7 @@ class MultiTaskNet(NeuralNet):
     def ask(
         self,
         *,
-        lr: float,
+        lr: float | Tensor,
         decay: dict[str, float | Tensor],
         weighting: Any,
         schedule: Any,
@@ -86,7 +87,7 @@ class MultiTaskNet(NeuralNet):
 
         Parameters
         ----------
-        lr : float
+        lr : float or Tensor of shape (K,)
             Step size.
         decay : dict
             L2 gradient factor by parameter name: a float, or a tensor that broadcasts to it.
@@ -98,7 +99,7 @@ class MultiTaskNet(NeuralNet):
         self.lr, self.decay, self.weighting, self.schedule = lr, decay, weighting, schedule
         if self.initialized_:
             self.optimizer_.set_decay(dict(self.module_.network.named_parameters()), decay)
-            self.optimizer_.param_groups[0]["lr"] = lr
+            self.optimizer_.set_lr(lr)
         else:
             self.initialize()
         self.optimizer_.adopt(weighting.parameters())
@@ -122,16 +123,20 @@ class MultiTaskNet(NeuralNet):
     def get_split_datasets(self, X: tuple[TrainingData, Rows], y: None = None, **fit_params: Any):
         """Pair the table with the training and with the validation rows."""
         data, rows = X
+        self._counts = rows.counts
         return (data, rows.train), None if rows.valid is None else (data, rows.valid)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches over gathered rows in place of a DataLoader."""
         data, rows = dataset
         if training:
-            self.batches_: list[Any] = [TrainBatches(data, rows, self.batch_size, self.generators)]
+            self.batches_: list[Any] = [
+                TrainBatches(data, rows, self.batch_size, self.generators, self._counts)
+            ]
             self._stack = list(range(len(rows)))
             self._epoch_values: dict[str, np.ndarray] = {}
             self._best: dict[str, float] = {}
+            self.failed: dict[int, ValueError] = {}
             self._reseed()
             return self.batches_[0]
         self.batches_.append(ValidRows(data, rows))
@@ -191,6 +196,8 @@ class MultiTaskNet(NeuralNet):
     def _phase(self) -> Phase:
         """What trains in the epoch that runs."""
         schedule = self.schedule
+        if schedule.joint:
+            return EVERYTHING
         active = torch.tensor([schedule.active(len(self.history) - 1, k) for k in self._stack])
         return Phase(
             None if active.all() else active.to(self.device), schedule.freezes, schedule.shared
@@ -237,18 +244,25 @@ class MultiTaskNet(NeuralNet):
         for key, value in {"total": total.unsqueeze(-1), **by_task}.items():
             self._update(f"{prefix}_{key}", value)
         if prefix == "train":
-            self._raise_if_diverged(epoch)
+            self._stop_if_diverged(epoch)
+        self.record(prefix, self._epoch_values)
+
+    def record(self, prefix: str, values: Mapping[str, np.ndarray]) -> None:
+        """Write an epoch's values (K, T), by what they are, into the history as means over members.
+
+        Their names begin with ``prefix``, "train" or "valid".
+        """
         record = self.history.record
-        loss = float(self._epoch_values[f"{prefix}_total"].mean())
+        loss = float(values[f"{prefix}_total"].mean())
         # stock callbacks (Checkpoint) look for what skorch records by default
         record(f"{prefix}_loss_best", loss < self._best.get(prefix, math.inf))
         self._best[prefix] = min(loss, self._best.get(prefix, math.inf))
         record(f"{prefix}_loss", loss)
         for t, task in enumerate(self.task_names):
-            for key in by_task:
+            for key in RECORDED[prefix]:
                 name = f"weight_{task}" if key == "weight" else f"{prefix}_{key}_{task}"
-                values = self._epoch_values[f"{prefix}_{key}"][:, t]
-                record(name, _mean(values) if key == "score" else float(values.mean()))
+                own = values[f"{prefix}_{key}"][:, t]
+                record(name, _mean(own) if key == "score" else float(own.mean()))
 
     def _update(self, key: str, value: Tensor) -> None:
         now = value.double().cpu().numpy()
@@ -257,15 +271,24 @@ class MultiTaskNet(NeuralNet):
         else:
             self._epoch_values[key][self._stack] = now
 
-    def _raise_if_diverged(self, epoch: EpochLosses) -> None:
+    def _stop_if_diverged(self, epoch: EpochLosses) -> None:
+        """Raise if a loss is no number."""
+        for error in self.diverged(epoch).values():
+            raise error
+
+    def diverged(self, epoch: EpochLosses) -> dict[int, ValueError]:
+        """Positions in the stack of the members that have a loss that is no number, and an error."""
         broken = ~torch.isfinite(epoch.losses) & epoch.labelled
-        if broken.any():
-            task = self.task_names[int(broken.any(0).nonzero()[0])]
-            raise ValueError(
-                f"Task {task!r}: the training loss became {float(epoch.losses[broken][0])} at epoch "
-                f"{len(self.history)}. Standardise the inputs, lower learning_rate_init "
-                f"(now {self.lr}), or look for extreme values in the target."
+        errors = {}
+        for k in broken.any(1).nonzero()[:, 0].tolist():
+            t = int(broken[k].nonzero()[0])
+            lr = float(self.lr[self._stack[k]]) if isinstance(self.lr, Tensor) else self.lr
+            errors[k] = ValueError(
+                f"Task {self.task_names[t]!r}: the training loss became "
+                f"{float(epoch.losses[k, t])} at epoch {len(self.history)}. Standardise the inputs, "
+                f"lower learning_rate_init (now {lr}), or look for extreme values in the target."
             )
+        return errors
 
     @property
     def has_validation(self) -> bool:
@@ -308,6 +331,7 @@ class MultiTaskNet(NeuralNet):
         self.optimizer_.keep(staying)
         self.weighting.keep(staying.tolist())
         self.optimizer_.adopt(self.weighting.parameters())
+        self.module_.keep(staying)
         for batches in self.batches_:
             batches.keep(staying)
         self._reseed()

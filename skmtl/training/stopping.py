@@ -14,21 +14,29 @@ class MemberStopping(Callback):
     """Watch every member's loss; a member that stops improving leaves the stack.
 
     The loss watched is the net's `watched_losses`. A member is finished when it has not improved
-    by ``tol`` for ``patience`` epochs in a row, of those that the schedule counts. When training
-    ends, for whatever reason (Ctrl-C too), every member gets the parameters of its best epoch back;
-    without validation rows, those of its last.
+    by ``tol`` for ``patience`` epochs in a row, of those that the schedule counts, at its last epoch,
+    or when it has failed. When training ends, for whatever reason (Ctrl-C too), every member gets the
+    parameters of its best epoch back; without validation rows, those of its last.
+
+    Parameters
+    ----------
+    tol, patience, max_epochs : list of shape (n_members,)
+        What each member is allowed.
 
     Attributes
     ----------
     best_losses_, best_epochs_ : list of shape (n_members,)
         Lowest loss watched, and the epoch (from 1) whose parameters are kept; 0: the start.
-    converged_ : bool
-        Whether every member finished before the last epoch.
+    last_epochs_ : list of shape (n_members,)
+        The epoch after which each left.
+    settled_ : list of shape (n_members,)
+        Whether each stopped improving, in place of being stopped.
     """
 
-    def __init__(self, tol: float, patience: int):
+    def __init__(self, tol: list[float], patience: list[int], max_epochs: list[int]):
         self.tol = tol
         self.patience = patience
+        self.max_epochs = max_epochs
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start with every member in the stack."""
@@ -36,11 +44,17 @@ class MemberStopping(Callback):
         self.members_ = list(range(n_members))
         self.best_losses_ = [math.inf] * n_members
         self.best_epochs_ = [0] * n_members
+        self.last_epochs_ = [0] * n_members
+        self.settled_ = [False] * n_members
         self.waited_ = [0] * n_members
         self.best_: dict[str, Tensor] = {
             name: p.detach().clone() for name, p in net.module_.named_parameters()
         }
-        self.converged_ = False
+
+    @property
+    def converged_(self) -> bool:
+        """Whether every member stopped improving."""
+        return all(self.settled_)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Judge the start too: a fit that never improves on it ends where it began."""
@@ -50,27 +64,40 @@ class MemberStopping(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights of members that improved, release those that are done."""
         epoch = len(net.history) - 1
-        improved, counts = [], int(net.schedule.counts(epoch))
-        if not net.schedule.complete(epoch):  # what is kept must have trained every task
-            self.best_losses_ = [math.inf] * len(self.best_losses_)
-            self.best_epochs_ = [epoch + 1] * len(self.best_epochs_)
-            self._remember(net.module_, list(range(len(self.members_))))
-            return
-        for at, (member, loss) in enumerate(zip(self.members_, net.watched_losses(), strict=True)):
-            enough = loss < self.best_losses_[member] - self.tol
-            self.waited_[member] = 0 if enough else self.waited_[member] + counts
-            if loss < self.best_losses_[member] or not net.has_validation:
-                self.best_losses_[member] = min(loss, self.best_losses_[member])
-                self.best_epochs_[member] = len(net.history)
-                improved.append(at)
+        losses = net.watched_losses()
+        improved = [
+            at for at, m in enumerate(self.members_) if self._judge(net, epoch, m, losses[at])
+        ]
         self._remember(net.module_, improved)
-        staying = [at for at, m in enumerate(self.members_) if self.waited_[m] < self.patience]
-        if not staying:
-            self.converged_ = True
+        for m in self.members_:
+            self.last_epochs_[m] = epoch + 1
+            self.settled_[m] = self.waited_[m] >= self.patience[m]
+        staying = [
+            at
+            for at, m in enumerate(self.members_)
+            if not (self.settled_[m] or m in net.failed or epoch + 1 >= self.max_epochs[m])
+        ]
+        if not staying and epoch + 1 < net.max_epochs:
             raise KeyboardInterrupt  # skorch's own way to end training from a callback
+        if not staying:
+            return
         if len(staying) < len(self.members_):
             self.members_ = [self.members_[at] for at in staying]
             net.keep_members(torch.tensor(staying))
+
+    def _judge(self, net: Any, epoch: int, member: int, loss: float) -> bool:
+        """Note how a member did; whether this epoch's parameters are those to keep."""
+        if not net.schedule.complete(epoch, member):  # what is kept must have trained every task
+            self.best_losses_[member], self.best_epochs_[member] = math.inf, epoch + 1
+            return True
+        enough = loss < self.best_losses_[member] - self.tol[member]
+        counts = int(net.schedule.counts(epoch, member))
+        self.waited_[member] = 0 if enough else self.waited_[member] + counts
+        if loss < self.best_losses_[member] or not net.has_validation:
+            self.best_losses_[member] = min(loss, self.best_losses_[member])
+            self.best_epochs_[member] = epoch + 1
+            return True
+        return False
 
     def restore(self, net: Any) -> None:
         """Put the stack together again, every member at its best."""

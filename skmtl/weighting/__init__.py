@@ -19,6 +19,7 @@ from .gradnorm import GradNorm
 from .minimax_deviation import MinimaxDeviation
 from .scalarization import Scalarization
 from .solvers import NNLSProjector
+from .stacked import stack_weightings
 
 __all__ = [
     "NEEDS_AN_OBJECT",
@@ -36,6 +37,7 @@ __all__ = [
     "is_part",
     "is_scalarizer",
     "same",
+    "stack_weightings",
 ]
 
 

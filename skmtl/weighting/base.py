@@ -83,8 +83,8 @@ class Weighting(BaseEstimator, ABC):
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights for these losses, broadcastable to them, both detached from the graph."""
 
-    def parameters(self) -> list[nn.Parameter]:
-        """What it has the network's optimizer learn; a call leaves their gradients."""
+    def parameters(self) -> list[list[nn.Parameter]]:
+        """What it has the network's optimizer learn in each member; a call leaves their gradients."""
         return []
 
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
@@ -195,9 +195,22 @@ class FixedWeights(Weighting):
         ordered = [self.weights[t] for t in setting.task_order]
         self._tensor = torch.tensor(ordered, dtype=setting.like.dtype, device=setting.like.device)
 
+    @classmethod
+    def stacked(cls, weightings: Sequence[FixedWeights], sizes: Sequence[int]) -> FixedWeights:
+        """Weights of the members of all, each of which has so many."""
+        joint = cls(weightings[0].weights)
+        own = [w._tensor.expand(size, -1) for w, size in zip(weightings, sizes, strict=True)]
+        joint._tensor = torch.cat(own)
+        return joint
+
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
-        """Weights of shape (T,)."""
+        """Weights of shape (T,), or (K, T) of a stack."""
         return self._tensor
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Let the other members leave."""
+        if self._tensor.dim() == 2:
+            self._tensor = self._tensor[torch.tensor(members, device=self._tensor.device)]
 
     def objective(self, losses: Tensor, labelled: Tensor) -> Tensor:
         """Weighted sum, which is what is minimised."""

@@ -102,9 +102,9 @@ class Scalarization(Weighting):
         weights[positions] = some
         return weights
 
-    def parameters(self) -> list[nn.Parameter]:
-        """Scales that a scalarizer learns."""
-        return [p for learned in self._learned for p in learned]
+    def parameters(self) -> list[list[nn.Parameter]]:
+        """Scales that the scalarizer of each member learns."""
+        return self._learned
 
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
         """Tell FAMO what became of the losses."""

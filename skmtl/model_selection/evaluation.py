@@ -1,0 +1,266 @@
+"""Candidates on folds: fitted in stacks where they can be, as scikit-learn would where not, and scored.
+
+Transformers before an estimator are fitted once per fold and setting. In: candidates and splits. Out:
+what `sklearn.model_selection` makes its results of. Shapes: n rows.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection._validation import _score
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+from skmtl._base import BaseMultiTask
+from skmtl._stack import Job, plan_stacks, train_stack
+
+from .progress import StackBar
+
+
+@dataclass
+class Fold:
+    """The rows of a split, taken out once for all candidates."""
+
+    train: np.ndarray
+    X_train: Any
+    y_train: Any
+    X_test: Any
+    y_test: Any
+    fit_params: dict[str, Any]
+    score_params: dict[str, Any]
+    score_params_train: dict[str, Any]
+
+
+@dataclass
+class Trial:
+    """A candidate on a fold.
+
+    ``model`` is what is scored, ``job`` the part of it that a stack can train, if any.
+    """
+
+    model: Any
+    parameters: dict[str, Any]
+    fold: Fold
+    job: Job | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Scoring:
+    """How trials are scored, in the words of scikit-learn's searches."""
+
+    scorer: Any
+    error_score: Any
+    return_train_score: bool
+    keep: bool = False
+
+
+def cut(
+    estimator: Any, X: Any, y: Any, splits: Any, fit_params: Any, score_params: Any
+) -> list[Fold]:
+    """Rows and parameters of each split."""
+    folds = []
+    for train, test in splits:
+        X_train, y_train = _safe_split(estimator, X, y, train)
+        X_test, y_test = _safe_split(estimator, X, y, test, train)
+        rows = np.arange(_num_samples(X))[np.asarray(train)]
+        folds.append(
+            Fold(
+                rows,
+                X_train,
+                y_train,
+                X_test,
+                y_test,
+                _check_method_params(X, params=fit_params, indices=train),
+                _check_method_params(X, params=score_params, indices=test),
+                _check_method_params(X, params=score_params, indices=train),
+            )
+        )
+    return folds
+
+
+def make_trials(
+    estimator: Any, X: Any, candidates: Sequence[Any], folds: Sequence[Fold]
+) -> list[Trial]:
+    """Trials in the order of scikit-learn, candidate by candidate; transformers are fitted here."""
+    known: dict[Any, Any] = {}
+    trials = []
+    for parameters in candidates:
+        for fold in folds:
+            model = clone(estimator).set_params(**clone(parameters, safe=False))
+            trial = Trial(model, parameters, fold)
+            try:
+                _find_job(trial, X, known)
+            except Exception as error:  # noqa: BLE001
+                trial.job = Job(model, None, None, error=error)
+            trials.append(trial)
+    return trials
+
+
+def _find_job(trial: Trial, X: Any, known: dict[Any, Any]) -> None:
+    """Find what a stack can train of a trial, and fit what stands before it."""
+    model, fold = trial.model, trial.fold
+    weights = dict(fold.fit_params)
+    if isinstance(model, BaseMultiTask) and not weights.keys() - {"sample_weight"}:
+        trial.job = Job(model, X, fold.y_train, fold.train, weights.get("sample_weight"))
+        return
+    if not isinstance(model, Pipeline) or not isinstance(model.steps[-1][1], BaseMultiTask):
+        return
+    name = f"{model.steps[-1][0]}__sample_weight"
+    if weights.keys() - {name}:
+        return
+    key = id(fold), joblib.hash(model.steps[:-1])
+    if key not in known:
+        try:
+            before = clone(model)[:-1]
+            inputs = (
+                before.fit_transform(fold.X_train, fold.y_train) if len(before) else fold.X_train
+            )
+            known[key] = [(n, _remembering(t)) for n, t in before.steps], inputs
+        except Exception as error:  # noqa: BLE001
+            known[key] = error
+    if isinstance(known[key], Exception):
+        raise known[key]
+    steps, inputs = known[key]
+    model.steps = [*steps, model.steps[-1]]
+    trial.job = Job(model.steps[-1][1], inputs, fold.y_train, None, weights.get(name))
+
+
+def _remembering(transformer: Any) -> Any:
+    """A fitted transformer that transforms the same object only once."""
+    if not hasattr(transformer, "transform"):
+        return transformer
+    own = copy.copy(transformer)
+    own.transform = Remembered(transformer.transform)
+    return own
+
+
+class Remembered:
+    """A function of an object that keeps its last results."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+        self.seen: list[tuple[Any, Any]] = []
+
+    def __call__(self, X: Any, **params: Any) -> Any:
+        """Result for X."""
+        for known, result in self.seen:
+            if known is X and not params:
+                return result
+        result = self.function(X, **params)
+        self.seen = [
+            *self.seen[-1:],
+            (X, result),
+        ]  # test rows, and training rows if they are scored
+        return result
+
+
+def evaluate(
+    trials: Sequence[Trial],
+    scoring: Scoring,
+    *,
+    n_jobs: int | None,
+    pre_dispatch: Any,
+    max_stack: int | str,
+    verbose: int,
+) -> list[dict[str, Any]]:
+    """Fit and score all trials; their results, in their order."""
+    jobs = [trial.job for trial in trials if trial.job is not None and trial.job.error is None]
+    parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
+    n_workers = joblib.effective_n_jobs(n_jobs)
+    stacks = plan_stacks(jobs, max_stack, n_workers)
+    by_job = {id(trial.job): trial for trial in trials if trial.job is not None}
+    tasks = [[by_job[id(job)] for job in stack] for stack in stacks]
+    at_once = {id(trial) for task in tasks for trial in task}
+    tasks += [[trial] for trial in trials if id(trial) not in at_once]
+    n_alone = sum(len(task) == 1 for task in tasks)
+    bar = StackBar(tasks, shown=verbose > 0)
+    if verbose > 0:
+        print(  # noqa: T201
+            f"{len(trials)} fits in {len(tasks) - n_alone} stacks"
+            + (f", {n_alone} by themselves" if n_alone else "")
+        )
+    with bar:
+        watch = bar.callback if n_workers == 1 else None
+        done = parallel(delayed(_run)(task, scoring, watch) for task in tasks)
+    for task, results in zip(tasks, done, strict=True):
+        for trial, result in zip(task, results, strict=True):
+            trial.result = result
+    return [trial.result for trial in trials]
+
+
+def _run(task: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dict[str, Any]]:
+    """Fit and score the trials of a stack."""
+    start = time.perf_counter()
+    jobs = [trial.job for trial in task if trial.job is not None]
+    if jobs and all(job.error is None for job in jobs):
+        train_stack(jobs, [] if watch is None else [watch])
+    seconds = (time.perf_counter() - start) / len(task)
+    results = [_fit_alone(t) if t.job is None else _outcome(t.job.error, seconds) for t in task]
+    for trial, result in zip(task, results, strict=True):
+        _score_trial(trial, result, scoring)
+        if watch is not None:
+            watch.scored(trial.parameters, result["test_scores"])
+    return results
+
+
+def _outcome(error: Exception | None, seconds: float) -> dict[str, Any]:
+    return {"error": error, "fit_time": seconds}
+
+
+def _fit_alone(trial: Trial) -> dict[str, Any]:
+    """Fit a model that no stack can train."""
+    start, fold, error = time.perf_counter(), trial.fold, None
+    try:
+        trial.model.fit(fold.X_train, fold.y_train, **fold.fit_params)
+    except Exception as raised:  # noqa: BLE001
+        error = raised
+    return _outcome(error, time.perf_counter() - start)
+
+
+def _score_trial(trial: Trial, result: dict[str, Any], scoring: Scoring) -> None:
+    """Add what scikit-learn makes its results of."""
+    error, fold = result.pop("error"), trial.fold
+    result["n_test_samples"] = _num_samples(fold.X_test)
+    result["score_time"] = 0.0
+    result["fit_error"] = None
+    if error is not None:
+        if scoring.error_score == "raise":
+            raise error
+        result["fit_error"] = "".join(traceback.format_exception(error))
+        names = getattr(scoring.scorer, "_scorers", None)
+        score = scoring.error_score
+        result["test_scores"] = score if names is None else dict.fromkeys(names, score)
+        if scoring.return_train_score:
+            result["train_scores"] = copy.copy(result["test_scores"])
+        return
+    start = time.perf_counter()
+    rest = scoring.scorer, fold.score_params, scoring.error_score
+    result["test_scores"] = _score(trial.model, fold.X_test, fold.y_test, *rest)
+    result["score_time"] = time.perf_counter() - start
+    if scoring.return_train_score:
+        rest = scoring.scorer, fold.score_params_train, scoring.error_score
+        result["train_scores"] = _score(trial.model, fold.X_train, fold.y_train, *rest)
+    if scoring.keep:
+        result["estimator"] = trial.model
+
+
+def failures(trials: Sequence[Trial]) -> Iterator[str]:
+    """What failed: parameters and the last line of the error, once each."""
+    shown = dict.fromkeys(
+        f"{trial.parameters}: {trial.result['fit_error'].strip().splitlines()[-1]}"
+        for trial in trials
+        if trial.result.get("fit_error") is not None
+    )
+    yield from shown

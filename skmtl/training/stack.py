@@ -1,0 +1,302 @@
+"""Nets of one structure trained as one stack, each as if it were alone.
+
+`structure` says which nets can, `train_together` joins them, trains, and hands each its part back.
+What may differ between the members of a stack is in tensors with an entry per member. Shapes: K
+members of the stack, T tasks, E epochs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from skorch.history import History
+from torch import Tensor, nn
+
+from .batches import Rows, TrainingData
+from .module import MultiTaskModule
+from .net import RECORDED, MultiTaskNet
+from .step import EpochLosses
+from .stopping import MemberStopping
+
+OWN = {"_parameters", "_buffers", "_modules", "generators", "built_for", "clips_training"}
+
+
+class Ready(NamedTuple):
+    """A net, and what it is about to be trained on."""
+
+    net: MultiTaskNet
+    data: TrainingData
+    rows: Rows
+
+
+def structure(ready: Ready) -> Hashable:
+    """What nets must have in common to be trained together; None: it must train alone."""
+    net, data, rows = ready
+    if net.incremental or [type(cb) for _, cb in net.callbacks_] != [MemberStopping]:
+        return None
+    n_rows = rows.train.shape[1]
+    draws = any(hasattr(part, "generators") for part in net.module_.modules())
+    return (
+        tuple(_signature(net.module_)),
+        (data.x.dtype, str(data.x.device), data.values.shape[1]),
+        tuple(net.task_names),
+        net.criterion_.signature,
+        (net.weighting.level, net.weighting.looks_again),
+        (net.schedule.freezes, net.schedule.shared, net.schedule.joint),
+        (net.batch_size, -(-n_rows // net.batch_size)),  # batches of an epoch
+        n_rows if draws else None,  # a mask for rows that fill up would shift all that follow
+        rows.valid is None,
+    )
+
+
+def _signature(module: MultiTaskModule) -> Iterator[Hashable]:
+    """Classes, shapes and settings of the modules inside, but for those that a stack may vary."""
+    for path, part in module.named_modules():
+        yield path, type(part)
+        yield from (
+            (n, p.shape[1:], p.requires_grad) for n, p in part._parameters.items() if p is not None
+        )
+        if part is not module:
+            yield from ((n, _value(b)) for n, b in part._buffers.items())
+        varies = OWN.union(getattr(part, "settings", ()))
+        yield from (
+            (name, _value(value))
+            for name, value in sorted(vars(part).items())
+            if name not in varies and name not in ("_by_sharing", "_penalised")
+        )
+
+
+def _value(value: Any) -> Hashable:
+    if isinstance(value, Tensor):
+        return tuple(value.shape), tuple(value.flatten().tolist())
+    return repr(value)
+
+
+def train_together(
+    readies: Sequence[Ready],
+    join_weightings: Callable[[list[Any], list[int]], Any],
+    join_schedules: Callable[[list[Any]], Any],
+    callbacks: Sequence[Any] = (),
+) -> list[ValueError | None]:
+    """Train nets of equal `structure` as one stack; for each, the error that ended it, if any.
+
+    A net that fails is left untrained; the others are not touched by it.
+    """
+    joint = _join(readies, join_weightings, join_schedules, callbacks)
+    joint.partial_fit(_join_tables(readies, joint))
+    if joint.interrupted_:
+        raise KeyboardInterrupt
+    errors: list[ValueError | None] = []
+    for ready, members in zip(readies, joint.members_of, strict=True):
+        error = joint.failed.get(members.start)
+        errors.append(error)
+        if error is None:
+            _hand_back(joint, ready.net, members)
+    return errors
+
+
+class JointNet(MultiTaskNet):
+    """A stack of the members of several nets.
+
+    Attributes
+    ----------
+    members_of : list of slice
+        The members of each net.
+    epochs : list of dict
+        Of every epoch, what is recorded of each member: arrays (K, T) by what they are.
+    """
+
+    members_of: list[slice]
+    epochs: list[dict[str, np.ndarray]]
+
+    def record(self, prefix: str, values: Any) -> None:
+        """Keep a copy for the histories of the nets, and a mean for those who watch."""
+        if prefix == "train":
+            self.epochs.append({})
+        for key in ("total", *RECORDED[prefix]):
+            self.epochs[-1][f"{prefix}_{key}"] = values[f"{prefix}_{key}"].copy()
+        alive = values[f"{prefix}_total"][self._stack]
+        self.history.record(f"{prefix}_loss", float(np.mean(alive)))
+
+    def _stop_if_diverged(self, epoch: EpochLosses) -> None:
+        """Let all members of a net go of which one has a loss that is no number."""
+        for k, error in self.diverged(epoch).items():
+            [members] = [s for s in self.members_of if s.start <= self._stack[k] < s.stop]
+            for member in range(members.start, members.stop):
+                self.failed.setdefault(member, error)
+
+
+def _join(
+    readies: Sequence[Ready],
+    join_weightings: Callable[[list[Any], list[int]], Any],
+    join_schedules: Callable[[list[Any]], Any],
+    callbacks: Sequence[Any],
+) -> JointNet:
+    nets = [ready.net for ready in readies]
+    sizes = [net.module_.n_members for net in nets]
+    first = nets[0]
+    limits = ("tol", "patience", "max_epochs")
+    stopping = MemberStopping(
+        *([v for net in nets for v in getattr(net.stopping, name)] for name in limits)
+    )
+    joint = JointNet(
+        _join_modules([net.module_ for net in nets]),
+        first.criterion_,
+        task_names=first.task_names,
+        generators=[g for net in nets for g in net.generators],
+        callbacks=[*callbacks, ("stopping", stopping)],
+        max_epochs=max(net.max_epochs for net in nets),
+        device=first.device,
+        verbose=0,
+    )
+    joint.members_of = [slice(a, b) for a, b in pairwise(accumulate(sizes, initial=0))]
+    joint.epochs = []
+    rates = torch.tensor([net.lr for net in nets], dtype=torch.float64)
+    rates = rates.repeat_interleave(torch.tensor(sizes))
+    joint.ask(
+        lr=nets[0].lr if len(rates.unique()) == 1 else rates.to(joint.module.low),
+        decay=_join_decays(dict(joint.module.network.named_parameters()), nets, sizes),
+        weighting=join_weightings([net.weighting for net in nets], sizes),
+        schedule=join_schedules([net.schedule for net in nets]),
+    )
+    joint.batch_size = first.batch_size
+    return joint
+
+
+def _join_modules(modules: list[MultiTaskModule]) -> MultiTaskModule:
+    """One module with the parameters of all; settings that differ become parameters at rest."""
+    joint = copy.deepcopy(modules[0])
+    joint.network.__dict__.pop("_penalised", None)  # found anew: settings differ
+    joint.clips_training = any(m.clips_training for m in modules)
+    sizes = [m.n_members for m in modules]
+    named = [dict(m.named_parameters()) for m in modules]
+    for name, p in joint.named_parameters():
+        p.data = torch.cat([own[name].detach() for own in named])
+    for name in ("low", "high", "span"):
+        own = [getattr(m, name).expand(k, 1, -1) for m, k in zip(modules, sizes, strict=True)]
+        setattr(joint, name, torch.cat(own))
+    for path, part in joint.named_modules():
+        for name in getattr(part, "settings", ()):
+            values = [getattr(m.get_submodule(path), name) for m in modules]
+            if len(set(values)) > 1:
+                each = torch.tensor(values).repeat_interleave(torch.tensor(sizes)).to(joint.low)
+                delattr(part, name)
+                part.register_parameter(name, nn.Parameter(each, requires_grad=False))
+    return joint
+
+
+def _join_decays(
+    parameters: dict[str, nn.Parameter], nets: Sequence[MultiTaskNet], sizes: Sequence[int]
+) -> dict[str, float | Tensor]:
+    """Decay of each parameter in each member."""
+    joint: dict[str, float | Tensor] = {}
+    for name, p in parameters.items():
+        own = [net.decay.get(name, 0.0) for net in nets]
+        if not any(isinstance(f, Tensor) for f in own) and len(set(own)) == 1:
+            joint[name] = own[0]
+            continue
+        parts = []
+        for factor, size in zip(own, sizes, strict=True):
+            f = torch.as_tensor(factor, dtype=p.dtype)
+            parts.append(f.reshape(*[1] * (p.dim() - f.dim()), *f.shape).expand(size, *p.shape[1:]))
+        joint[name] = torch.cat(parts)
+    return joint
+
+
+def _join_tables(readies: Sequence[Ready], joint: JointNet) -> tuple[TrainingData, Rows]:
+    """One table of all labels, over one copy of each table of inputs, and everybody's rows."""
+    tables = {id(r.data): r.data for r in readies}  # a fold's is one for all its candidates
+    inputs = {_address(data.x): data.x for data in tables.values()}
+    places = list(accumulate([len(x) for x in inputs.values()], initial=0))
+    starts = dict(zip(inputs, places, strict=False))
+    one_to_one = len(tables) == 1 and next(iter(tables.values())).where is None
+    where = None if one_to_one else [_where(d) + starts[_address(d.x)] for d in tables.values()]
+    starts_at = accumulate([len(d.values) for d in tables.values()], initial=0)
+    offsets = dict(zip(tables, starts_at, strict=False))
+    n_labels = sum(len(d.values) for d in tables.values())
+    values = [data.values for data in tables.values()]
+    sizes = [len(slice_of) for slice_of in (range(s.start, s.stop) for s in joint.members_of)]
+    own = [r.rows.train.long() + offsets[id(r.data)] for r in readies]
+    valid = [
+        None if r.rows.valid is None else r.rows.valid.long() + offsets[id(r.data)] for r in readies
+    ]
+    counts = [part.shape[1] for part in own]
+    ragged = len(set(counts)) > 1 or len({v.shape[1] for v in valid if v is not None}) > 1
+    weight: list[Tensor] | None = None
+    if ragged or any(d.weight is not None for d in tables.values()):
+        weight = [_weight(data, len(joint.task_names)) for data in tables.values()]
+    if ragged:  # an empty row, which fills up the shorter members
+        values.append(torch.zeros_like(values[0][:1]))
+        if weight is not None:
+            weight.append(torch.zeros_like(weight[0][:1]))
+        if where is not None:
+            where.append(torch.zeros_like(where[0][:1]))
+        own, valid = _padded(own, n_labels), _padded(valid, n_labels)
+    data = TrainingData(
+        torch.cat(list(inputs.values())) if len(inputs) > 1 else next(iter(inputs.values())),
+        torch.cat(values) if len(values) > 1 else values[0],
+        weight if weight is None else torch.cat(weight),
+        where if where is None else torch.cat(where),
+    )
+    rows = Rows(
+        torch.cat(own),
+        None if valid[0] is None else torch.cat([part for part in valid if part is not None]),
+        [n for n, size in zip(counts, sizes, strict=True) for _ in range(size)] if ragged else None,
+    )
+    return data, rows
+
+
+def _address(x: Tensor) -> Hashable:
+    return x.data_ptr(), tuple(x.shape), x.stride()
+
+
+def _where(data: TrainingData) -> Tensor:
+    if data.where is None:
+        return torch.arange(len(data.values), device=data.x.device)
+    return data.where.long()
+
+
+def _weight(data: TrainingData, n_tasks: int) -> Tensor:
+    if data.weight is None:
+        return data.values.new_ones(len(data.values), n_tasks)
+    return data.weight
+
+
+def _padded(parts: list[Any], row: int) -> list[Any]:
+    if parts[0] is None:
+        return parts
+    longest = max(part.shape[1] for part in parts)
+    return [nn.functional.pad(p, (0, longest - p.shape[1]), value=row) for p in parts]
+
+
+def _hand_back(joint: JointNet, net: MultiTaskNet, members: slice) -> None:
+    """Give a net what its members have become, and the history it would have had alone."""
+    parameters = dict(joint.module_.named_parameters())
+    for name, p in net.module_.named_parameters():
+        p.data = parameters[name][members].detach().clone()  # a view would keep the whole stack
+    stopping, ours = net.stopping, joint.stopping
+    assert stopping is not None, "nets of a stack have a stopping"
+    assert ours is not None, "nets of a stack have a stopping"
+    for name in ("best_losses_", "best_epochs_", "last_epochs_", "settled_"):
+        setattr(stopping, name, getattr(ours, name)[members])
+    stopping.members_, stopping.best_ = [], {}
+    n_epochs = max(stopping.last_epochs_)
+    net.stopped_early_, net.interrupted_ = n_epochs < net.max_epochs, False
+    net.history_ = History()
+    net._best = {}
+    for epoch in joint.epochs[:n_epochs]:
+        own = {key: values[members] for key, values in epoch.items()}
+        net.history.new_epoch()
+        net.history.record("epoch", len(net.history))
+        net.history.new_batch()
+        net.record("train", own)
+        if "valid_total" in own:
+            net.record("valid", own)
+    net.module_.eval()
+    net.optimizer_.forget()
+    net.weighting.finish()

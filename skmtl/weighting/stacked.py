@@ -1,0 +1,95 @@
+"""Weightings of several nets side by side, for a stack that trains them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .base import FixedWeights, Weighting
+
+
+def stack_weightings(weightings: Sequence[Weighting], sizes: Sequence[int]) -> Weighting:
+    """One weighting for the members of all, of which each has so many; they have been started."""
+    if all(type(w) is FixedWeights for w in weightings):
+        return FixedWeights.stacked(weightings, sizes)  # type: ignore[arg-type]
+    return StackedWeighting(weightings, sizes)
+
+
+class StackedWeighting(Weighting):
+    """Each part weighs the losses, or the gradients, of its own members.
+
+    Parameters
+    ----------
+    parts : list of Weighting
+        Started, of one ``level``.
+    sizes : list of int
+        Members of each.
+    """
+
+    def __init__(self, parts: Sequence[Weighting], sizes: Sequence[int]):
+        self.parts = parts
+        self.sizes = sizes
+        self.level, self.looks_again = parts[0].level, parts[0].looks_again
+        self._there = [(part, size) for part, size in zip(parts, sizes, strict=True) if size]
+
+    def _each(self, *by_member: Any) -> Any:
+        """Parts, each with its share of what has an entry per member."""
+        at = 0
+        for part, size in self._there:
+            members = slice(at, at + size)
+            yield part, *(None if v is None else v[members] for v in by_member)
+            at += size
+
+    def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
+        """Weights (K, T)."""
+        own = self._each(losses, moving)
+        return torch.cat([part(some, there).expand_as(some) for part, some, there in own])
+
+    def aggregate(
+        self, gradients: Any, losses: Tensor, moving: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Turn the gradients of each member into one; see `GradientWeighting.aggregate`."""
+        members = list(range(len(losses)))
+        found = [
+            part.aggregate(gradients.of(own), some, there)  # type: ignore[attr-defined]
+            for part, own, some, there in self._each(members, losses, moving)
+        ]
+        weights, directions = zip(*found, strict=True)
+        return torch.cat(weights), torch.cat(directions)
+
+    def parameters(self) -> list[list[nn.Parameter]]:
+        """Those of the parts."""
+        return [
+            own
+            for part, size in self._there
+            for own in (part.parameters() or [[] for _ in range(size)])
+        ]
+
+    def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
+        """Tell the parts."""
+        for part, own, there in self._each(losses, moving):
+            part.after_step(own, there)
+
+    def after_epoch(self, losses: Tensor) -> None:
+        """Tell the parts."""
+        for part, own in self._each(losses):
+            part.after_epoch(own)
+
+    def objective(self, losses: Tensor, labelled: Tensor) -> Tensor:
+        """Each member by its own."""
+        own = self._each(losses, labelled)
+        return torch.cat([part.objective(some, there) for part, some, there in own])
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Let the other members leave."""
+        there, at = [], 0
+        for part, size in self._there:
+            staying = [k - at for k in members if at <= k < at + size]
+            if staying:
+                part.keep(staying)
+                there.append((part, len(staying)))
+            at += size
+        self._there = there

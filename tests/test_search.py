@@ -1,0 +1,271 @@
+"""Batched searches give what scikit-learn's give, candidate by candidate."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import loguniform
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor, SoftSharingEnsemble, sharing
+from skmtl._resolve import known_names
+from skmtl._stack import Job, plan_stacks, train_stack
+from skmtl.metrics import multitask_scorer
+from skmtl.model_selection import BatchedGridSearchCV, BatchedRandomizedSearchCV
+from skmtl.sharing import LTB, DSelectK, Sharing, SoftSharing
+
+SCHEMES = known_names(sharing, Sharing)
+QUICK = {"hidden_layer_sizes": (6, 5), "max_iter": 8, "n_members": 1, "random_state": 0}
+SCORES = {"scoring": multitask_scorer(), "refit": "mean"}
+
+
+def table(n=101, seed=0, gaps=0.2):
+    """Two numbers and a class, some of them missing; 101 rows make uneven folds."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd"))
+    Y = pd.DataFrame({"price": X["a"] + X["b"] ** 2, "size": X["a"] - X["c"]})
+    Y["kind"] = np.where(X["a"] + X["d"] > 0, "yes", "no")
+    return X, Y.mask(rng.random(Y.shape) < gaps)
+
+
+def both(est, grid, X, y, *, kind=(GridSearchCV, BatchedGridSearchCV), **kwargs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [search(est, grid, **{"cv": KFold(3), **kwargs}).fit(X, y) for search in kind]
+
+
+def assert_same(theirs, ours, atol=1e-3):
+    assert theirs.cv_results_.keys() == ours.cv_results_.keys()
+    for key in theirs.cv_results_:
+        if "_test_" in key or "_train_" in key:
+            assert_allclose(ours.cv_results_[key], theirs.cv_results_[key], atol=atol, err_msg=key)
+    assert ours.cv_results_["params"] == theirs.cv_results_["params"]
+    assert repr(ours.best_params_) == repr(theirs.best_params_)
+    assert ours.best_index_ == theirs.best_index_
+    assert ours.n_splits_ == theirs.n_splits_
+    assert ours.multimetric_ == theirs.multimetric_
+
+
+GRIDS = {
+    "rates": {"learning_rate_init": [1e-3, 1e-2], "alpha": [0.0, 1.0]},
+    "weights": {"loss_weights": [None, {"kind": 3.0}, "uw", "dwa", "imtl_l"]},
+    "aggregators": {"loss_weights": ["upgrad", "pcgrad"], "learning_rate_init": [1e-3, 1e-2]},
+    "seeds": {"random_state": [0, 1], "tol": [1e-4, 1e-1], "n_iter_no_change": [1, 10]},
+    "structures": {
+        "hidden_layer_sizes": [(4,), (6, 5)],
+        "batch_size": [16, 64],
+        "max_iter": [3, 8],
+    },
+    "dropout": {"dropout": [0.1, 0.5], "learning_rate_init": [1e-3, 1e-2]},
+    "schedules": {"schedule": ["joint", "alternating", "progressive"], "alpha": [0.0, 1.0]},
+    "no validation": {"early_stopping": [False], "alpha": [0.0, 1.0], "tol": [1e-4, 1e-1]},
+    "members": {"n_members": [1, 3], "learning_rate_init": [1e-3, 1e-2]},
+    "famo": {"loss_weights": ["famo", "gradnorm", "minimax_deviation"], "max_iter": [4]},
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_a_grid_gives_what_scikit_learns_gives(grid):
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(**QUICK)
+    assert_same(*both(est, grid, X, Y, **SCORES, return_train_score=True))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_of_sharing_gives_what_it_gives_alone(scheme):
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(**QUICK, sharing=SCHEMES[scheme]())
+    assert_same(*both(est, {"learning_rate_init": [1e-3, 1e-2], "dropout": [0.2]}, X, Y, **SCORES))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "grid"),
+    [
+        (SoftSharing(), {"strength": [1e-3, 0.1, 10.0], "penalty": ["l2", "l1", "trace_norm"]}),
+        (DSelectK(), {"entropy": [0.0, 0.1], "anneal_epochs": [3, 20]}),
+        (LTB(), {"temperature": [1.0, 5.0], "anneal_epochs": [3, 20]}),
+        (sharing.CrossStitch(), {"same_task": [0.5, 0.9]}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_settings_of_a_scheme_vary_inside_a_stack(scheme, grid):
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(**QUICK, sharing=scheme)
+    grid = {f"sharing__{name}": values for name, values in grid.items()}
+    assert_same(*both(est, grid, X, Y, **SCORES))
+
+
+def test_large_tables_and_relations_agree_too():
+    X, Y = table(1600, gaps=0.0)
+    numbers = Y[["price", "size"]].to_numpy()
+    grid = {"strength": [0.01, 1.0], "learning_rate_init": [1e-3, 1e-2]}
+    params = {**QUICK, "max_iter": 4}
+    est = SoftSharingEnsemble("regression", **params)
+    assert_same(*both(est, grid, X, numbers))
+
+
+def test_a_random_search_draws_and_scores_alike():
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(**QUICK)
+    grid = {"learning_rate_init": loguniform(1e-4, 1e-1), "alpha": loguniform(1e-6, 1.0)}
+    kinds = RandomizedSearchCV, BatchedRandomizedSearchCV
+    assert_same(*both(est, grid, X, Y, kind=kinds, n_iter=6, random_state=1, **SCORES))
+
+
+class Counting(TransformerMixin, BaseEstimator):
+    """Says how often it was fitted, and how often it transformed."""
+
+    fits, transforms = 0, 0
+
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+    def fit(self, X, y=None):
+        type(self).fits += 1
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        type(self).transforms += 1
+        return X * self.scale
+
+
+def test_transformers_are_fitted_once_per_fold_and_setting():
+    X, Y = table()
+    name = "multitaskclassifierregressor"
+    pipe = make_pipeline(StandardScaler(), Counting(), MultiTaskClassifierRegressor(**QUICK))
+    grid = {"counting__scale": [0.5, 1.0], f"{name}__alpha": [0.0, 0.1, 1.0]}
+    Counting.fits = Counting.transforms = 0
+    ours = BatchedGridSearchCV(pipe, grid, cv=KFold(3), **SCORES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours.fit(X, Y)
+    assert Counting.fits == 2 * 3 + 1  # and the last fit
+    assert Counting.transforms == 2 * 2 * 3 + 1
+    theirs = both(pipe, grid, X, Y, kind=[GridSearchCV], **SCORES)[0]
+    assert_same(theirs, ours)
+    again = pickle.loads(pickle.dumps(ours.best_estimator_))
+    assert again.predict(X).equals(ours.predict(X))
+
+
+def test_a_candidate_that_diverges_leaves_the_others_alone_to_the_bit():
+    X, Y = table(300, gaps=0.0)
+    Y = Y[["price", "size"]].to_numpy()
+    est = MultiTaskRegressor(**QUICK, early_stopping=False)
+    rates = [1e-3, 1e300, 1e-2]
+    search = BatchedGridSearchCV(est, {"learning_rate_init": rates}, cv=KFold(3), error_score=-7)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, Y)
+    told = [str(w.message) for w in caught if w.category is FitFailedWarning]
+    assert any("'learning_rate_init': 1e+300}: ValueError: Task" in text for text in told)
+    sound = BatchedGridSearchCV(est, {"learning_rate_init": [1e-3, 1e-2]}, cv=KFold(3)).fit(X, Y)
+    scores = search.cv_results_["mean_test_score"]
+    assert scores[1] == -7
+    assert_array_equal(scores[[0, 2]], sound.cv_results_["mean_test_score"])
+    with pytest.raises(ValueError, match="training loss became"):
+        search.set_params(error_score="raise").fit(X, Y)
+
+
+def test_what_cannot_be_stacked_is_fitted_by_itself(capsys):
+    X, Y = table(gaps=0.0)
+    Y = Y[["price", "size"]]
+    theirs, ours = both(Ridge(), {"alpha": [0.1, 1.0]}, X, Y, verbose=1)
+    assert_same(theirs, ours, atol=1e-12)
+    assert "6 fits in 0 stacks, 6 by themselves" in capsys.readouterr().out
+
+
+def test_verbose_tells_the_number_of_stacks(capsys):
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(**QUICK)
+    grid = {"hidden_layer_sizes": [(4,), (5,)], "alpha": [0.0, 1.0]}
+    both(est, grid, X, Y, kind=[BatchedGridSearchCV], verbose=1, **SCORES)
+    out = capsys.readouterr()
+    assert "12 fits in 2 stacks\n" in out.out
+    assert "best score=" in out.err
+
+
+@pytest.mark.parametrize("max_stack", [1, 2, 5])
+def test_stacks_may_be_cut(max_stack):
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(**QUICK)
+    grid = {"alpha": [0.0, 1.0, 2.0]}
+    whole, cut = both(est, grid, X, Y, kind=[BatchedGridSearchCV] * 2, **SCORES)
+    cut = both(est, grid, X, Y, kind=[BatchedGridSearchCV], max_stack=max_stack, **SCORES)[0]
+    assert_same(whole, cut, atol=1e-9)
+
+
+def test_processes_give_the_same():
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(**QUICK)
+    here = both(est, {"alpha": [0.0, 1.0]}, X, Y, kind=[BatchedGridSearchCV], **SCORES)[0]
+    there = both(est, {"alpha": [0.0, 1.0]}, X, Y, kind=[BatchedGridSearchCV], n_jobs=2, **SCORES)[
+        0
+    ]
+    assert_same(here, there, atol=1e-9)
+
+
+def test_sample_weights_reach_the_fits():
+    X, Y = table(gaps=0.0)
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    est = MultiTaskClassifierRegressor(**QUICK)
+    searches = [
+        kind(est, {"alpha": [0.0, 1.0]}, cv=KFold(3))
+        for kind in (GridSearchCV, BatchedGridSearchCV)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert_same(*[search.fit(X, Y, sample_weight=weight) for search in searches])
+
+
+def test_bad_parameters_are_refused_before_training():
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(**QUICK)
+    with pytest.raises(ValueError, match="max_stack must be"):
+        BatchedGridSearchCV(est, {"alpha": [1.0]}, max_stack=0).fit(X, Y)
+    search = BatchedGridSearchCV(est, {"alpha": [-1.0]}, cv=KFold(3))
+    with pytest.raises(ValueError, match=r"All the 3 fits failed(.|\n)*Parameter alpha"):
+        search.fit(X, Y)
+
+
+def test_a_search_is_cloned_and_has_its_parameters():
+    search = BatchedGridSearchCV(MultiTaskRegressor(), {"alpha": [1.0]}, max_stack=4)
+    assert clone(search).get_params()["max_stack"] == 4
+
+
+def test_jobs_of_a_stack_are_fitted_as_if_alone():
+    """Histories, epochs and predictions, where one stops early and the folds differ in length."""
+    X, Y = table(140)
+    alone, jobs = [], []
+    for rows in (np.arange(130), np.arange(5, 140), np.arange(140)):
+        for patience in (1, 10):
+            est = MultiTaskClassifierRegressor(**QUICK, tol=0.05).set_params(
+                n_iter_no_change=patience, max_iter=5 + patience
+            )
+            jobs.append(Job(clone(est), X, Y.iloc[rows], rows))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                alone.append(est.fit(X.iloc[rows], Y.iloc[rows]))
+    [stack] = plan_stacks(jobs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train_stack(stack)
+    for est, job in zip(alone, jobs, strict=True):
+        ours = job.estimator
+        assert job.error is None
+        assert ours.n_iter_ == est.n_iter_
+        assert ours.history_.columns.tolist() == est.history_.columns.tolist()
+        assert_allclose(ours.history_, est.history_, atol=1e-9)
+        for name, proba in est.predict_proba(X).items():
+            assert_allclose(ours.predict_proba(X)[name], proba, atol=1e-9)
+        assert ours.net_.stopping.best_epochs_ == est.net_.stopping.best_epochs_
+        assert ours.get_params().keys() == est.get_params().keys()
+        ours.partial_fit(X, Y)
