@@ -98,7 +98,10 @@ def main():
     warnings.simplefilter("ignore")
     rows = []
     for row in ratios():
-        print("{}: {:.1f}, two processes {:.1f} (asked: {}); scores apart {:.1e}".format(*row), flush=True)
+        print(
+            "{}: {:.1f}, two processes {:.1f} (asked: {}); scores apart {:.1e}".format(*row),
+            flush=True,
+        )
         rows.append(row)
     columns = ["20 candidates x 5 folds", "one process", "two", "asked", "scores apart"]
     table = pd.DataFrame(rows, columns=columns).set_index(columns[0])

@@ -681,7 +681,8 @@ def test_scales_and_their_moments_live_on_through_parts_and_pickles():
     est = MultiTaskRegressor(**QUICK, loss_weights="uw", batch_size=50)
     for _ in range(4):
         est = pickle.loads(pickle.dumps(est.partial_fit(X, Y)))
-    optimizer, [scales] = est.net_.optimizer_, est.net_.weighting.parameters()
+    optimizer, each = est.net_.optimizer_, est.net_.weighting.parameters()
+    scales = [p for own in each for p in own]
     assert all(p is q for p, q in zip(optimizer.also, scales, strict=True))
     assert [float(optimizer.state[p]["step"]) for p in scales] == [16.0, 16.0]
     assert len(optimizer.state) == len(list(est.module_.parameters())) + 2

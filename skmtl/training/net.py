@@ -258,11 +258,10 @@ class MultiTaskNet(NeuralNet):
         record(f"{prefix}_loss_best", loss < self._best.get(prefix, math.inf))
         self._best[prefix] = min(loss, self._best.get(prefix, math.inf))
         record(f"{prefix}_loss", loss)
+        means = {key: _means(values[f"{prefix}_{key}"], key) for key in RECORDED[prefix]}
         for t, task in enumerate(self.task_names):
-            for key in RECORDED[prefix]:
-                name = f"weight_{task}" if key == "weight" else f"{prefix}_{key}_{task}"
-                own = values[f"{prefix}_{key}"][:, t]
-                record(name, _mean(own) if key == "score" else float(own.mean()))
+            for key, mean in means.items():
+                record(f"weight_{task}" if key == "weight" else f"{prefix}_{key}_{task}", mean[t])
 
     def _update(self, key: str, value: Tensor) -> None:
         now = value.double().cpu().numpy()
@@ -370,6 +369,11 @@ class MultiTaskNet(NeuralNet):
             self.optimizer_.reconnect(self.weighting.parameters())
 
 
-def _mean(values: np.ndarray) -> float:
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if len(present) else math.nan
+def _means(values: np.ndarray, key: str) -> list[float]:
+    """Mean over the members (K, T) of each task; of scores, over those that have one."""
+    if key != "score" or len(values) == 1:
+        return values.mean(0).tolist()
+    there = ~np.isnan(values)
+    n = there.sum(0)
+    total = values.sum(0, where=there)
+    return np.divide(total, n, out=np.full(len(n), math.nan), where=n > 0).tolist()

@@ -23,6 +23,7 @@ from .net import RECORDED, MultiTaskNet
 from .step import EpochLosses
 from .stopping import MemberStopping
 
+SMALL_STACK_STEP = 3e7  # multiply-adds under which a second thread gains little and can lose much
 OWN = {"_parameters", "_buffers", "_modules", "generators", "built_for", "clips_training"}
 
 
@@ -113,6 +114,10 @@ class JointNet(MultiTaskNet):
 
     members_of: list[slice]
     epochs: list[dict[str, np.ndarray]]
+
+    def _steps_are_small(self) -> bool:
+        n_parameters = sum(p.numel() for p in self.module_.parameters())
+        return n_parameters * self.batch_size < SMALL_STACK_STEP
 
     def record(self, prefix: str, values: Any) -> None:
         """Keep a copy for the histories of the nets, and a mean for those who watch."""
