@@ -21,7 +21,7 @@ from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
-from skmtl.training import Ready
+from skmtl.training import Ready, dtype_of
 
 NOT_KEPT = {"batches", "dur", "train_loss_best", "valid_loss_best"}  # of skorch's history
 
@@ -159,22 +159,15 @@ class BaseMultiTask(FittedMultiTask):
         X = validate_data(self, X, dtype=dtype, reset=first)
         x = _table.to_device(X, device)
         reading = self._read(x, y, sample_weight, first=first, classes=classes)
-        ready = _engine.prepare(
-            reading.lesson,
-            self._plan(reading.prepared, device),
-            previous=None if first else copy.deepcopy(self.net_),  # ours stays if training fails
-            one_epoch=one_epoch,
-        )
-        net = _engine.train(ready)
+        previous = None if first else copy.deepcopy(self.net_)  # ours stays if training fails
+        net = _engine.train(self._make_ready(reading, previous=previous, one_epoch=one_epoch))
         self._keep(net, reading, go_on=one_epoch and not first)
         return self
 
-    def _make_ready(self, X, reading: Reading) -> Ready:
-        """Do all of a first fit that comes before training, but for what was read already."""
-        _parameters.check_numbers(self)
-        validate_data(self, X, skip_check_array=True)  # remembers names and number of features
+    def _make_ready(self, reading: Reading, *, previous=None, one_epoch=False) -> Ready:
+        """Do what comes between reading and training."""
         plan = self._plan(reading.prepared, _parameters.check_device(self.device))
-        return _engine.prepare(reading.lesson, plan, previous=None, one_epoch=False)
+        return _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
 
     def _read(self, x: Tensor, y, sample_weight, *, first=True, classes=None, where=None):
         """Read and encode a table of targets for the rows of x, or for those that `where` lists."""
@@ -193,7 +186,7 @@ class BaseMultiTask(FittedMultiTask):
             [columns[t] for t in criterion.order],
             criterion.tasks,
             [label_weights[t] for t in criterion.order],
-            dtype=_table.dtype_of(x),
+            dtype=dtype_of(x),
         )
         n_labels = {c.name: len(c.labels) for c in columns}
         return Reading(prepared, container, n_labels, _engine.Lesson(x, table, criterion, where))

@@ -113,9 +113,14 @@ class Lesson:
         self, x: Tensor, table: Targets, criterion: TaskLosses, where: np.ndarray | None = None
     ):
         if len(table.values) <= PRECISE:
-            inputs = x.cpu().numpy() if where is None else x[torch.from_numpy(where)].cpu().numpy()
-            first, table = merge_equal_rows(inputs, table)
-            where = first if where is None else where[first]
+            own = x if where is None else x[torch.from_numpy(where)]
+            first, table = merge_equal_rows(own.cpu().numpy(), table)
+            if (
+                where is None
+            ):  # nobody else learns from x: cut it, so that no batch looks up its rows
+                x = x[torch.from_numpy(first)]
+            else:
+                where = where[first]
         self.table, self.criterion = table, criterion
         self.labelled = labelled_rows(table)
         device, weight = str(x.device), table.weight

@@ -6,7 +6,7 @@ estimators, fitted, or the errors that ended their fits. Shapes: n rows, d featu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,13 +72,16 @@ def plan_stacks(
     n_parts : int
         Stacks to have at least, where a stack can be split into so many.
     """
-    readings: dict[Any, Reading | Exception] = {}
+    readings: dict[Any, Any] = {}
     inputs: dict[Any, Tensor] = {}
     groups: dict[Any, list[Job]] = {}
     for job in jobs:
         try:
+            _parameters.check_numbers(job.estimator)
             job.reading = _read(job, readings, inputs)
-            job.ready = job.estimator._make_ready(job.X, job.reading)
+            # names and number of features; what they hold was checked when they were read
+            validate_data(job.estimator, job.X, skip_check_array=True)
+            job.ready = job.estimator._make_ready(job.reading)
         except Exception as error:  # noqa: BLE001
             job.error = error
             continue
@@ -89,48 +92,36 @@ def plan_stacks(
 
 def train_stack(stack: Sequence[Job], callbacks: Sequence[Any] = ()) -> None:
     """Train the jobs of a stack and fit their estimators, or note their errors."""
-    readies = [job.ready for job in stack]
-    if len(stack) == 1:
-        [job] = stack
-        try:
-            _engine.train(job.ready)  # type: ignore[arg-type]
-            if job.ready.net.interrupted_:  # type: ignore[union-attr]
-                raise KeyboardInterrupt
-        except Exception as error:  # noqa: BLE001
-            job.error = error
-    else:
-        errors = train_together(readies, stack_weightings, Timetable.stacked, callbacks)  # type: ignore[arg-type]
-        for job, ended_by in zip(stack, errors, strict=True):
-            job.error = ended_by
-    for job in stack:
-        if job.error is None:
-            assert job.ready is not None, "a job in a stack is ready"
-            if len(stack) > 1:
-                _engine.warn_of_the_end(job.ready.net)
-            job.estimator._keep(job.ready.net, job.reading)
+    readies = [job.ready for job in stack if job.ready is not None]
+    errors = train_together(readies, stack_weightings, Timetable.stacked, callbacks)
+    for job, ready, error in zip(stack, readies, errors, strict=True):
+        job.error = error
+        if error is None:
+            _engine.warn_of_the_end(ready.net)
+            job.estimator._keep(ready.net, job.reading)
         job.ready = job.reading = None
+
+
+def once(known: dict[Any, Any], key: Hashable, make: Callable[[], Any]) -> Any:
+    """What ``make`` gives, or raises, when it is first asked for under this key."""
+    if key not in known:
+        try:
+            known[key] = make(), None
+        except Exception as error:  # noqa: BLE001 - raised below, now and whenever it is asked for
+            known[key] = None, error
+    made, raised = known[key]
+    if raised is not None:
+        raise raised
+    return made
 
 
 def _read(job: Job, readings: dict[Any, Any], inputs: dict[Any, Tensor]) -> Reading:
     """Read a job's table, once for all jobs that have the same."""
     e = job.estimator
-    key = (
-        id(job.X),
-        id(job.y),
-        id(job.rows),
-        id(job.sample_weight),
-        type(e),
-        repr(e.tasks),
-        str(e.device),
+    table = id(job.X), id(job.y), id(job.rows), id(job.sample_weight)
+    return once(
+        readings, (*table, type(e), repr(e.tasks), str(e.device)), lambda: _read_anew(job, inputs)
     )
-    if key not in readings:
-        try:
-            readings[key] = _read_anew(job, inputs)
-        except Exception as error:  # noqa: BLE001
-            readings[key] = error
-    if isinstance(readings[key], Exception):
-        raise readings[key]
-    return readings[key]
 
 
 def _read_anew(job: Job, inputs: dict[Any, Tensor]) -> Reading:
@@ -145,9 +136,10 @@ def _read_anew(job: Job, inputs: dict[Any, Tensor]) -> Reading:
 
 def _split(group: list[Job], max_stack: int | str, n_parts: int) -> Iterator[list[Job]]:
     """Cut a group into stacks of even size."""
-    members = [job.ready.net.module_.n_members for job in group]  # type: ignore[union-attr]
-    most = _most_members(group[0].ready) if max_stack == "auto" else int(max_stack)  # type: ignore[arg-type]
-    n_stacks = min(len(group), max(n_parts, -(-sum(members) // max(1, most))))
+    readies = [job.ready for job in group if job.ready is not None]
+    n_members = sum(ready.net.module_.n_members for ready in readies)
+    most = _most_members(readies[0]) if max_stack == "auto" else int(max_stack)
+    n_stacks = min(len(group), max(n_parts, -(-n_members // max(1, most))))
     for part in np.array_split(np.arange(len(group)), n_stacks):
         yield [group[i] for i in part]
 

@@ -33,11 +33,6 @@ def precision(n_rows: int, device: str) -> Any:
     return np.float64 if n_rows <= PRECISE and device == "cpu" else np.float32
 
 
-def dtype_of(x: Tensor) -> Any:
-    """Numpy dtype of a tensor of inputs."""
-    return np.float64 if x.dtype == torch.float64 else np.float32
-
-
 def merge_equal_rows(X: np.ndarray, table: Targets) -> tuple[np.ndarray, Targets]:
     """Positions of rows that differ in inputs or labels, and those with the weights of their equals.
 

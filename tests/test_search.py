@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -21,6 +22,7 @@ from skmtl._stack import Job, plan_stacks, train_stack
 from skmtl.metrics import multitask_scorer
 from skmtl.model_selection import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from skmtl.sharing import LTB, DSelectK, Sharing, SoftSharing
+from skmtl.training.adam import StackAdam
 
 SCHEMES = known_names(sharing, Sharing)
 QUICK = {"hidden_layer_sizes": (6, 5), "max_iter": 8, "n_members": 1, "random_state": 0}
@@ -175,6 +177,39 @@ def test_a_candidate_that_diverges_leaves_the_others_alone_to_the_bit():
         search.set_params(error_score="raise").fit(X, Y)
 
 
+class Picky(Ridge):
+    """Refuses one of the folds."""
+
+    def fit(self, X, y):
+        if len(X) == 68:
+            raise ValueError("68 rows are too many")
+        return super().fit(X, y)
+
+
+def test_parameters_are_named_where_every_candidate_fails_on_some_fold():
+    X, Y = table(gaps=0.0)
+    search = BatchedGridSearchCV(Picky(), {"alpha": [0.1, 1.0]}, cv=KFold(3), error_score=0.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, Y[["price", "size"]])
+    told = [str(w.message) for w in caught if w.category is FitFailedWarning]
+    for alpha in (0.1, 1.0):
+        line = f"{{'alpha': {alpha}}}: ValueError: 68 rows are too many"
+        assert any(line in text for text in told)
+
+
+def test_a_scale_without_a_gradient_rests_where_rates_differ():
+    p = torch.nn.Parameter(torch.zeros(2, 1))
+    scales = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    rates = torch.tensor([0.1, 0.2])
+    adam = StackAdam({"p": p}, {"p": 0.0}, {"p": torch.tensor(-1)}, lr=rates)
+    adam.adopt([[scale] for scale in scales])
+    p.grad, scales[1].grad = torch.ones(2, 1), torch.ones(1)
+    adam.step()
+    assert_allclose(p.detach().flatten(), -rates, rtol=1e-5)
+    assert_allclose([float(scale.detach()) for scale in scales], [0.0, -0.2], rtol=1e-5)
+
+
 def test_what_cannot_be_stacked_is_fitted_by_itself(capsys):
     X, Y = table(gaps=0.0)
     Y = Y[["price", "size"]]
@@ -198,7 +233,7 @@ def test_stacks_may_be_cut(max_stack):
     X, Y = table()
     est = MultiTaskClassifierRegressor(**QUICK)
     grid = {"alpha": [0.0, 1.0, 2.0]}
-    whole, cut = both(est, grid, X, Y, kind=[BatchedGridSearchCV] * 2, **SCORES)
+    [whole] = both(est, grid, X, Y, kind=[BatchedGridSearchCV], **SCORES)
     cut = both(est, grid, X, Y, kind=[BatchedGridSearchCV], max_stack=max_stack, **SCORES)[0]
     assert_same(whole, cut, atol=1e-9)
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import copy
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import joblib
@@ -18,28 +21,40 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection._validation import _score
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skmtl._base import BaseMultiTask
-from skmtl._stack import Job, plan_stacks, train_stack
+from skmtl._stack import Job, once, plan_stacks, train_stack
 
-from .progress import StackBar
+from .progress import watching
 
 
 @dataclass
 class Fold:
-    """The rows of a split, taken out once for all candidates."""
+    """A split: rows taken out once for all candidates, those to train on only where they are needed."""
 
+    estimator: Any
+    X: Any
+    y: Any
     train: np.ndarray
-    X_train: Any
-    y_train: Any
     X_test: Any
     y_test: Any
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
     score_params_train: dict[str, Any]
+
+    @cached_property
+    def train_inputs(self) -> Any:
+        """Inputs of the training rows."""
+        return _safe_split(self.estimator, self.X, None, self.train)[0]
+
+    @cached_property
+    def train_targets(self) -> Any:
+        """Targets of the training rows."""
+        return None if self.y is None else _safe_indexing(self.y, self.train)
 
 
 @dataclass
@@ -53,7 +68,6 @@ class Trial:
     parameters: dict[str, Any]
     fold: Fold
     job: Job | None = None
-    result: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,7 +77,6 @@ class Scoring:
     scorer: Any
     error_score: Any
     return_train_score: bool
-    keep: bool = False
 
 
 def cut(
@@ -72,14 +85,13 @@ def cut(
     """Rows and parameters of each split."""
     folds = []
     for train, test in splits:
-        X_train, y_train = _safe_split(estimator, X, y, train)
         X_test, y_test = _safe_split(estimator, X, y, test, train)
-        rows = np.arange(_num_samples(X))[np.asarray(train)]
         folds.append(
             Fold(
-                rows,
-                X_train,
-                y_train,
+                estimator,
+                X,
+                y,
+                np.arange(_num_samples(X))[np.asarray(train)],
                 X_test,
                 y_test,
                 _check_method_params(X, params=fit_params, indices=train),
@@ -113,7 +125,7 @@ def _find_job(trial: Trial, X: Any, known: dict[Any, Any]) -> None:
     model, fold = trial.model, trial.fold
     weights = dict(fold.fit_params)
     if isinstance(model, BaseMultiTask) and not weights.keys() - {"sample_weight"}:
-        trial.job = Job(model, X, fold.y_train, fold.train, weights.get("sample_weight"))
+        trial.job = Job(model, X, fold.train_targets, fold.train, weights.get("sample_weight"))
         return
     if not isinstance(model, Pipeline) or not isinstance(model.steps[-1][1], BaseMultiTask):
         return
@@ -121,20 +133,20 @@ def _find_job(trial: Trial, X: Any, known: dict[Any, Any]) -> None:
     if weights.keys() - {name}:
         return
     key = id(fold), joblib.hash(model.steps[:-1])
-    if key not in known:
-        try:
-            before = clone(model)[:-1]
-            inputs = (
-                before.fit_transform(fold.X_train, fold.y_train) if len(before) else fold.X_train
-            )
-            known[key] = [(n, _remembering(t)) for n, t in before.steps], inputs
-        except Exception as error:  # noqa: BLE001
-            known[key] = error
-    if isinstance(known[key], Exception):
-        raise known[key]
-    steps, inputs = known[key]
+    steps, inputs = once(known, key, lambda: _fit_transformers(model, fold))
     model.steps = [*steps, model.steps[-1]]
-    trial.job = Job(model.steps[-1][1], inputs, fold.y_train, None, weights.get(name))
+    trial.job = Job(model.steps[-1][1], inputs, fold.train_targets, None, weights.get(name))
+
+
+def _fit_transformers(model: Pipeline, fold: Fold) -> tuple[list[Any], Any]:
+    """The steps before the last, fitted, and what they make of the training rows."""
+    before = clone(model)[:-1]
+    inputs = (
+        before.fit_transform(fold.train_inputs, fold.train_targets)
+        if len(before)
+        else fold.train_inputs
+    )
+    return [(name, _remembering(step)) for name, step in before.steps], inputs
 
 
 def _remembering(transformer: Any) -> Any:
@@ -147,11 +159,11 @@ def _remembering(transformer: Any) -> Any:
 
 
 class Remembered:
-    """A function of an object that keeps its last results."""
+    """A function of an object that keeps its last two results: of test and of training rows."""
 
     def __init__(self, function: Callable[..., Any]):
         self.function = function
-        self.seen: list[tuple[Any, Any]] = []
+        self.seen: deque[tuple[Any, Any]] = deque(maxlen=2)
 
     def __call__(self, X: Any, **params: Any) -> Any:
         """Result for X."""
@@ -159,10 +171,7 @@ class Remembered:
             if known is X and not params:
                 return result
         result = self.function(X, **params)
-        self.seen = [
-            *self.seen[-1:],
-            (X, result),
-        ]  # test rows, and training rows if they are scored
+        self.seen.append((X, result))
         return result
 
 
@@ -185,19 +194,18 @@ def evaluate(
     at_once = {id(trial) for task in tasks for trial in task}
     tasks += [[trial] for trial in trials if id(trial) not in at_once]
     n_alone = sum(len(task) == 1 for task in tasks)
-    bar = StackBar(tasks, shown=verbose > 0)
     if verbose > 0:
         print(  # noqa: T201
             f"{len(trials)} fits in {len(tasks) - n_alone} stacks"
             + (f", {n_alone} by themselves" if n_alone else "")
         )
-    with bar:
-        watch = bar.callback if n_workers == 1 else None
+    shown = verbose > 0 and n_workers == 1  # other processes cannot move a bar of this one
+    with watching() if shown else nullcontext() as watch:
         done = parallel(delayed(_run)(task, scoring, watch) for task in tasks)
-    for task, results in zip(tasks, done, strict=True):
-        for trial, result in zip(task, results, strict=True):
-            trial.result = result
-    return [trial.result for trial in trials]
+    results: dict[int, dict[str, Any]] = {}
+    for task, found in zip(tasks, done, strict=True):
+        results.update((id(trial), result) for trial, result in zip(task, found, strict=True))
+    return [results[id(trial)] for trial in trials]
 
 
 def _run(task: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dict[str, Any]]:
@@ -223,7 +231,7 @@ def _fit_alone(trial: Trial) -> dict[str, Any]:
     """Fit a model that no stack can train."""
     start, fold, error = time.perf_counter(), trial.fold, None
     try:
-        trial.model.fit(fold.X_train, fold.y_train, **fold.fit_params)
+        trial.model.fit(fold.train_inputs, fold.train_targets, **fold.fit_params)
     except Exception as raised:  # noqa: BLE001
         error = raised
     return _outcome(error, time.perf_counter() - start)
@@ -251,16 +259,14 @@ def _score_trial(trial: Trial, result: dict[str, Any], scoring: Scoring) -> None
     result["score_time"] = time.perf_counter() - start
     if scoring.return_train_score:
         rest = scoring.scorer, fold.score_params_train, scoring.error_score
-        result["train_scores"] = _score(trial.model, fold.X_train, fold.y_train, *rest)
-    if scoring.keep:
-        result["estimator"] = trial.model
+        result["train_scores"] = _score(trial.model, fold.train_inputs, fold.train_targets, *rest)
 
 
-def failures(trials: Sequence[Trial]) -> Iterator[str]:
+def failures(trials: Sequence[Trial], results: Sequence[dict[str, Any]]) -> list[str]:
     """What failed: parameters and the last line of the error, once each."""
     shown = dict.fromkeys(
-        f"{trial.parameters}: {trial.result['fit_error'].strip().splitlines()[-1]}"
-        for trial in trials
-        if trial.result.get("fit_error") is not None
+        f"{trial.parameters}: {result['fit_error'].strip().splitlines()[-1]}"
+        for trial, result in zip(trials, results, strict=True)
+        if result["fit_error"] is not None
     )
-    yield from shown
+    return list(shown)

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from skorch.callbacks import Callback
 
 
-class StackBar:
-    """A bar over the epochs of all stacks, with the best score so far.
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """A bar over the epochs of all stacks, with the best score so far."""
+    from tqdm.auto import tqdm  # warns in a notebook without ipywidgets
 
-    Parameters
-    ----------
-    tasks : list of list of Trial
-        The stacks.
-    shown : bool
-        Whether there is a bar.
-    """
-
-    def __init__(self, tasks: Sequence[Sequence[Any]], *, shown: bool):
-        self.callback: Watch | None = None
-        self._total = len(tasks)
-        self._shown = shown
-
-    def __enter__(self) -> StackBar:
-        if self._shown:
-            from tqdm.auto import tqdm  # warns in a notebook without ipywidgets
-
-            self.bar_ = tqdm(total=0, unit="epoch")
-            self.callback = Watch(self.bar_)
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if self._shown:
-            self.bar_.close()
+    with tqdm(total=0, unit="epoch") as bar:
+        yield Watch(bar)
 
 
 class Watch(Callback):

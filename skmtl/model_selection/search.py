@@ -102,12 +102,12 @@ class StackedSearch(BaseSearchCV):
             max_stack=self.max_stack,
             verbose=self.verbose,
         )
-        failed = list(failures(trials))
-        if failed and len(failed) < len(candidates):
+        _warn_or_raise_about_fit_failures(results, self.error_score)
+        failed = failures(trials, results)
+        if failed:
             warnings.warn(
                 "Fits failed with these parameters: " + "; ".join(failed), FitFailedWarning
             )
-        _warn_or_raise_about_fit_failures(results, self.error_score)
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)
         return results

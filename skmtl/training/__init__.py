@@ -6,7 +6,7 @@ member of a stack finish on its own.
 """
 
 from .batches import FORWARD_ROWS, Rows, TrainingData
-from .module import Bounds, MultiTaskModule, clip_bounds
+from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of
 from .net import MultiTaskNet
 from .reporting import EpochBar, EpochLines
 from .splits import validation_split
@@ -26,6 +26,7 @@ __all__ = [
     "Rows",
     "TrainingData",
     "clip_bounds",
+    "dtype_of",
     "structure",
     "train_together",
     "validation_split",

@@ -109,10 +109,12 @@ class StackAdam(torch.optim.Adam):
             if p.grad is not None:
                 p.grad.addcmul_(p, factors)
         [group] = self.param_groups
-        if self.also and isinstance(group["lr"], Tensor):
-            for p, lr in zip(self.also, self._also_lr, strict=True):
-                self._fused(*_with_gradient([p]), lr)
-        also = [] if isinstance(group["lr"], Tensor) else self.also
+        also = self.also
+        if isinstance(group["lr"], Tensor):  # each of them steps as far as its member
+            for p, lr in zip(also, self._also_lr, strict=True):
+                if p.grad is not None:
+                    self._fused([p], [p.grad], lr)
+            also = []
         if moving is None and shared and not self._counts_apart:
             self._step_together(*_with_gradient([*group["params"], *also]))
             return

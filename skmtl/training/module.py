@@ -52,6 +52,11 @@ def clip_bounds(data: TrainingData, rows: Tensor) -> Bounds:
     return Bounds(starts, ends, reach, in_use)
 
 
+def dtype_of(x: Tensor) -> type:
+    """Numpy dtype of inputs."""
+    return np.float64 if x.dtype == torch.float64 else np.float32
+
+
 class MultiTaskModule(nn.Module):
     """Inputs (K, b, d) to outputs (K, b, C).
 
@@ -98,7 +103,7 @@ class MultiTaskModule(nn.Module):
         return inside + span * torch.tanh(outside / span)
 
     def keep(self, members: Tensor) -> None:
-        """Let the bounds of the other members go, where members have their own; see `StackAdam`."""
+        """Let the bounds of the other members go, where each has its own; `StackAdam` cuts the rest."""
         if self.low.dim() == 3:
             for name in ("low", "high", "span"):
                 setattr(self, name, getattr(self, name)[members.to(self.low.device)])
@@ -115,7 +120,7 @@ class MultiTaskModule(nn.Module):
     @property
     def dtype(self) -> type:
         """Numpy dtype of the inputs and the parameters."""
-        return np.float64 if self.low.dtype == torch.float64 else np.float32
+        return dtype_of(self.low)
 
     def reseed(self, generators: Sequence[Generator]) -> None:
         """Hand each member's generator to the layers that draw while training."""

@@ -167,8 +167,12 @@ class MultiTaskNet(NeuralNet):
                 self.weighting.finish()
 
     def _steps_are_small(self) -> bool:
-        n_parameters = sum(p.numel() for p in self.module_.parameters())
-        return self.module_.n_members == 1 and n_parameters * self.batch_size < SMALL_STEP
+        return self.module_.n_members == 1 and self.step_size < SMALL_STEP
+
+    @property
+    def step_size(self) -> int:
+        """Multiply-adds of a forward pass over a batch."""
+        return sum(p.numel() for p in self.module_.parameters()) * self.batch_size
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Tell the callbacks; a KeyboardInterrupt of theirs is a wish to stop, not Ctrl-C."""

@@ -8,7 +8,7 @@ members of the stack, T tasks, E epochs.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
@@ -24,7 +24,10 @@ from .step import EpochLosses
 from .stopping import MemberStopping
 
 SMALL_STACK_STEP = 3e7  # multiply-adds under which a second thread gains little and can lose much
-OWN = {"_parameters", "_buffers", "_modules", "generators", "built_for", "clips_training"}
+OWN = {"_parameters", "_buffers", "_modules", "generators", "built_for", "clips_training"} | {
+    "_by_sharing",  # found when they are first asked for
+    "_penalised",
+}
 
 
 class Ready(NamedTuple):
@@ -68,7 +71,7 @@ def _signature(module: MultiTaskModule) -> Iterator[Hashable]:
         yield from (
             (name, _value(value))
             for name, value in sorted(vars(part).items())
-            if name not in varies and name not in ("_by_sharing", "_penalised")
+            if name not in varies
         )
 
 
@@ -83,22 +86,33 @@ def train_together(
     join_weightings: Callable[[list[Any], list[int]], Any],
     join_schedules: Callable[[list[Any]], Any],
     callbacks: Sequence[Any] = (),
-) -> list[ValueError | None]:
+) -> list[Exception | None]:
     """Train nets of equal `structure` as one stack; for each, the error that ended it, if any.
 
-    A net that fails is left untrained; the others are not touched by it.
+    A net that fails is left untrained; the others are not touched by it. One net trains by itself, with
+    callbacks of its own only.
     """
+    if len(readies) == 1:
+        return [_train_alone(readies[0])]
     joint = _join(readies, join_weightings, join_schedules, callbacks)
-    joint.partial_fit(_join_tables(readies, joint))
+    joint.partial_fit(_join_tables(readies))
     if joint.interrupted_:
         raise KeyboardInterrupt
-    errors: list[ValueError | None] = []
-    for ready, members in zip(readies, joint.members_of, strict=True):
-        error = joint.failed.get(members.start)
-        errors.append(error)
+    errors = [joint.failed.get(members.start) for members in joint.members_of]
+    for ready, members, error in zip(readies, joint.members_of, errors, strict=True):
         if error is None:
             _hand_back(joint, ready.net, members)
-    return errors
+    return list(errors)
+
+
+def _train_alone(ready: Ready) -> Exception | None:
+    try:
+        ready.net.partial_fit((ready.data, ready.rows))
+    except Exception as error:  # noqa: BLE001 - whatever a callback of the user's raises
+        return error
+    if ready.net.interrupted_:
+        raise KeyboardInterrupt
+    return None
 
 
 class JointNet(MultiTaskNet):
@@ -116,8 +130,7 @@ class JointNet(MultiTaskNet):
     epochs: list[dict[str, np.ndarray]]
 
     def _steps_are_small(self) -> bool:
-        n_parameters = sum(p.numel() for p in self.module_.parameters())
-        return n_parameters * self.batch_size < SMALL_STACK_STEP
+        return self.step_size < SMALL_STACK_STEP
 
     def record(self, prefix: str, values: Any) -> None:
         """Keep a copy for the histories of the nets, and a mean for those who watch."""
@@ -213,47 +226,48 @@ def _join_decays(
     return joint
 
 
-def _join_tables(readies: Sequence[Ready], joint: JointNet) -> tuple[TrainingData, Rows]:
+def _join_tables(readies: Sequence[Ready]) -> tuple[TrainingData, Rows]:
     """One table of all labels, over one copy of each table of inputs, and everybody's rows."""
     tables = {id(r.data): r.data for r in readies}  # a fold's is one for all its candidates
     inputs = {_address(data.x): data.x for data in tables.values()}
-    places = list(accumulate([len(x) for x in inputs.values()], initial=0))
-    starts = dict(zip(inputs, places, strict=False))
-    one_to_one = len(tables) == 1 and next(iter(tables.values())).where is None
-    where = None if one_to_one else [_where(d) + starts[_address(d.x)] for d in tables.values()]
-    starts_at = accumulate([len(d.values) for d in tables.values()], initial=0)
-    offsets = dict(zip(tables, starts_at, strict=False))
-    n_labels = sum(len(d.values) for d in tables.values())
+    offsets = _offsets(tables, [len(data.values) for data in tables.values()])
+    train = [r.rows.train.long() + offsets[id(r.data)] for r in readies]
+    valid = [r.rows.valid.long() + offsets[id(r.data)] for r in readies if r.rows.valid is not None]
+    counts = [rows.shape[1] for rows in train for _ in rows]
+    ragged = len(set(counts)) > 1 or len({rows.shape[1] for rows in valid}) > 1
     values = [data.values for data in tables.values()]
-    sizes = [len(slice_of) for slice_of in (range(s.start, s.stop) for s in joint.members_of)]
-    own = [r.rows.train.long() + offsets[id(r.data)] for r in readies]
-    valid = [
-        None if r.rows.valid is None else r.rows.valid.long() + offsets[id(r.data)] for r in readies
-    ]
-    counts = [part.shape[1] for part in own]
-    ragged = len(set(counts)) > 1 or len({v.shape[1] for v in valid if v is not None}) > 1
-    weight: list[Tensor] | None = None
-    if ragged or any(d.weight is not None for d in tables.values()):
-        weight = [_weight(data, len(joint.task_names)) for data in tables.values()]
+    where = weight = None
+    if len(tables) > 1 or any(data.where is not None for data in tables.values()):
+        starts = _offsets(inputs, [len(x) for x in inputs.values()])
+        where = [_where(data) + starts[_address(data.x)] for data in tables.values()]
+    if ragged or any(data.weight is not None for data in tables.values()):
+        n_tasks = len(readies[0].net.task_names)
+        weight = [_weight(data, n_tasks) for data in tables.values()]
     if ragged:  # an empty row, which fills up the shorter members
-        values.append(torch.zeros_like(values[0][:1]))
-        if weight is not None:
-            weight.append(torch.zeros_like(weight[0][:1]))
-        if where is not None:
-            where.append(torch.zeros_like(where[0][:1]))
-        own, valid = _padded(own, n_labels), _padded(valid, n_labels)
+        empty = sum(map(len, values))
+        train, valid = _padded(train, empty), _padded(valid, empty)
+        for parts in (values, where, weight):
+            if parts is not None:
+                parts.append(torch.zeros_like(parts[0][:1]))
     data = TrainingData(
-        torch.cat(list(inputs.values())) if len(inputs) > 1 else next(iter(inputs.values())),
-        torch.cat(values) if len(values) > 1 else values[0],
-        weight if weight is None else torch.cat(weight),
-        where if where is None else torch.cat(where),
+        _one(list(inputs.values())),
+        _one(values),
+        None if weight is None else _one(weight),
+        None if where is None else _one(where),
     )
-    rows = Rows(
-        torch.cat(own),
-        None if valid[0] is None else torch.cat([part for part in valid if part is not None]),
-        [n for n, size in zip(counts, sizes, strict=True) for _ in range(size)] if ragged else None,
+    return data, Rows(
+        torch.cat(train), torch.cat(valid) if valid else None, counts if ragged else None
     )
-    return data, rows
+
+
+def _offsets(keys: Iterable[Hashable], sizes: Sequence[int]) -> dict[Hashable, int]:
+    """Where each begins when they stand one below the other."""
+    return dict(zip(keys, accumulate(sizes[:-1], initial=0), strict=True))
+
+
+def _one(parts: list[Tensor]) -> Tensor:
+    """All below one another; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _address(x: Tensor) -> Hashable:
@@ -272,10 +286,8 @@ def _weight(data: TrainingData, n_tasks: int) -> Tensor:
     return data.weight
 
 
-def _padded(parts: list[Any], row: int) -> list[Any]:
-    if parts[0] is None:
-        return parts
-    longest = max(part.shape[1] for part in parts)
+def _padded(parts: list[Tensor], row: int) -> list[Tensor]:
+    longest = max((part.shape[1] for part in parts), default=0)
     return [nn.functional.pad(p, (0, longest - p.shape[1]), value=row) for p in parts]
 
 

@@ -77,11 +77,10 @@ class MemberStopping(Callback):
             for at, m in enumerate(self.members_)
             if not (self.settled_[m] or m in net.failed or epoch + 1 >= self.max_epochs[m])
         ]
-        if not staying and epoch + 1 < net.max_epochs:
-            raise KeyboardInterrupt  # skorch's own way to end training from a callback
         if not staying:
-            return
-        if len(staying) < len(self.members_):
+            if epoch + 1 < net.max_epochs:
+                raise KeyboardInterrupt  # skorch's own way to end training from a callback
+        elif len(staying) < len(self.members_):
             self.members_ = [self.members_[at] for at in staying]
             net.keep_members(torch.tensor(staying))
 
