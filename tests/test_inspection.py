@@ -28,6 +28,7 @@ from skmtl.inspection.grouping import _best_partition, _worth, best_groups
 from skmtl.inspection.probes import AffinityProbe, ConflictProbe
 from skmtl.inspection.subsets import for_tasks
 from skmtl.metrics import multitask_scorer
+from skmtl.model_selection import MultiTaskStratifiedKFold
 from skmtl.sharing import HardSharing, RelatedSharing
 
 QUICK = {"n_members": 1, "max_iter": 25, "hidden_layer_sizes": (32,), "random_state": 0}
@@ -287,6 +288,21 @@ def test_independent_tasks_are_not_called_anything():
     by_loss = transfer_gain(est, X, Y, cv=2, metrics=dict.fromkeys(Y, "neg_mean_absolute_error"))
     expected = (-100 * by_loss.table["gain"] / by_loss.table["single"]).mean()
     assert by_loss.delta_m == pytest.approx(expected)
+
+
+def test_the_gain_is_that_of_models_fitted_one_by_one():
+    X, Y = two_groups(120)
+    Y = Y[["a", "b"]].assign(sign=np.where(Y["a"] > 0, "up", "down"))
+    Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.1)
+    est = make_pipeline(StandardScaler(), MultiTaskClassifierRegressor(**QUICK))
+    folds = list(MultiTaskStratifiedKFold(3).split(X, Y))
+    gain = transfer_gain(est, X, Y, cv=folds)
+    for names, kind in ((list(Y), "multi"), (["a"], "single"), (["sign"], "single")):
+        for fold, (train, test) in enumerate(folds):
+            model = clone(est).fit(X[train], Y[names].iloc[train])
+            scores = multitask_scorer()(model, X[test], Y[names].iloc[test])
+            for name in names:
+                assert gain.scores.loc[fold, (name, kind)] == pytest.approx(scores[name], abs=1e-9)
 
 
 def test_one_task_has_nothing_to_gain():

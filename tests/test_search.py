@@ -6,13 +6,15 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RandomizedSearchCV
+from sklearn.model_selection import cross_validate as one_by_one
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -20,7 +22,12 @@ from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor, SoftSharingE
 from skmtl._resolve import known_names
 from skmtl._stack import Job, plan_stacks, train_stack
 from skmtl.metrics import multitask_scorer
-from skmtl.model_selection import BatchedGridSearchCV, BatchedRandomizedSearchCV
+from skmtl.model_selection import (
+    BatchedGridSearchCV,
+    BatchedRandomizedSearchCV,
+    cross_val_predict,
+    cross_validate,
+)
 from skmtl.sharing import LTB, DSelectK, Sharing, SoftSharing
 from skmtl.training.adam import StackAdam
 
@@ -304,3 +311,73 @@ def test_jobs_of_a_stack_are_fitted_as_if_alone():
         assert ours.net_.stopping.best_epochs_ == est.net_.stopping.best_epochs_
         assert ours.get_params().keys() == est.get_params().keys()
         ours.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"scoring": multitask_scorer(), "return_train_score": True},
+        {"scoring": None, "cv": GroupKFold(3), "groups": np.arange(101) % 7},
+        {"scoring": {"all": multitask_scorer(single=True)}, "return_indices": True, "n_jobs": 2},
+        {"scoring": None, "params": {"sample_weight": np.arange(101) % 3}},
+    ],
+    ids=["train scores", "groups", "processes", "weights"],
+)
+def test_cross_validation_gives_what_scikit_learns_gives(kwargs):
+    X, Y = table()
+    kwargs = {"cv": KFold(3), "return_estimator": True, **kwargs}
+    est = MultiTaskClassifierRegressor(**QUICK)
+    theirs, ours = (f(est, X, Y, **kwargs) for f in (one_by_one, cross_validate))
+    assert theirs.keys() == ours.keys()
+    for key in theirs:
+        if key.startswith(("test_", "train_")):
+            assert_allclose(ours[key], theirs[key], atol=1e-9, err_msg=key)
+    for a, b in zip(theirs["estimator"], ours["estimator"], strict=True):
+        assert_allclose(b.predict(X)["price"], a.predict(X)["price"], atol=1e-9)
+    for side in theirs.get("indices", {}):
+        for a, b in zip(theirs["indices"][side], ours["indices"][side], strict=True):
+            assert_array_equal(a, b)
+
+
+def test_cross_validation_trains_its_folds_together(capsys):
+    X, Y = table()
+    cross_validate(MultiTaskClassifierRegressor(**QUICK), X, Y, cv=KFold(4), verbose=1)
+    cross_val_predict(MultiTaskClassifierRegressor(**QUICK), X, Y, cv=4)
+    assert "4 fits in 1 stacks" in capsys.readouterr().out
+    theirs, ours = (f(Ridge(), X, Y[["size"]].fillna(0)) for f in (one_by_one, cross_validate))
+    assert_allclose(ours["test_score"], theirs["test_score"])
+
+
+def test_metadata_of_cross_validation_is_routed():
+    X, Y = table()
+    groups, weight = np.arange(101) % 7, np.arange(101) % 3
+    with sklearn.config_context(enable_metadata_routing=True):
+        est = MultiTaskClassifierRegressor(**QUICK).set_fit_request(sample_weight=True)
+        est.set_score_request(sample_weight=False)
+        kwargs = {"cv": GroupKFold(3), "params": {"groups": groups, "sample_weight": weight}}
+        theirs, ours = (f(est, X, Y, **kwargs) for f in (one_by_one, cross_validate))
+        assert_allclose(ours["test_score"], theirs["test_score"], atol=1e-9)
+        with pytest.raises(ValueError, match="groups are passed in params"):
+            cross_validate(est, X, Y, groups=groups)
+
+
+def test_tasks_of_other_names_train_together_and_keep_their_names():
+    X, Y = table(gaps=0.0)
+    names = ["price", "size"]
+    jobs = [
+        Job(MultiTaskRegressor(**{**QUICK, "random_state": i}), X.to_numpy(), Y[[name]])
+        for i, name in enumerate(names)
+    ]
+    [stack] = plan_stacks(jobs)
+    train_stack(stack)
+    for job, name in zip(jobs, names, strict=True):
+        alone = clone(job.estimator).fit(X.to_numpy(), Y[[name]])
+        assert_allclose(job.estimator.predict(X.to_numpy()), alone.predict(X.to_numpy()), atol=1e-9)
+        assert list(job.estimator.history_) == list(alone.history_)
+        assert f"train_loss_{name}" in job.estimator.history_
+    bad = [clone(job.estimator).set_params(learning_rate_init=1e300) for job in jobs]
+    jobs = [Job(est, X.to_numpy(), Y[[name]]) for est, name in zip(bad, names, strict=True)]
+    for stack in plan_stacks(jobs):
+        train_stack(stack)
+    for job, name in zip(jobs, names, strict=True):
+        assert f"Task '{name}'" in str(job.error)

@@ -5,20 +5,21 @@ Shapes: n rows, T tasks.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from scipy import stats
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing
 
 from skmtl import _html
 from skmtl._checks import check_number
 from skmtl.metrics import multitask_scorer
 from skmtl.model_selection import MultiTaskStratifiedKFold
+from skmtl.model_selection.evaluation import Scoring, Trial, cut, evaluate
 
 from .axes import axes_of
 from .subsets import for_tasks
@@ -190,7 +191,8 @@ def transfer_gain(
     confidence : float, default=0.95
         Of the intervals, and of the verdicts.
     n_jobs : int or None, default=None
-        Processes; None: one.
+        Processes; None: one. In each, networks of one structure (those of the single tasks and of all
+        folds) train together.
 
     Returns
     -------
@@ -222,15 +224,20 @@ def transfer_gain(
     together = [
         (names, for_tasks(estimator, names, every)) for names in (every, *([n] for n in every))
     ]
-    jobs = [(fold, names, model) for fold in folds for names, model in together]
-    found = Parallel(n_jobs=n_jobs)(
-        delayed(_score)(model, X, frame[names], *fold, metrics) for fold, names, model in jobs
-    )
+    whole = cut(estimator, X, frame, folds, {}, {})  # one copy of the rows to score, for all models
+    trials = [
+        Trial(clone(model), {}, replace(fold, y=frame[names], y_test=fold.y_test[names]))
+        for names, model in together
+        for fold in whole
+    ]
+    found = evaluate(trials, Scoring(partial(_score, metrics=metrics), "raise"), n_jobs=n_jobs)
     kinds = {len(every): "multi", 1: "single"}
     scores: dict[tuple[Any, str], list[float]] = {}
-    for (_, names, _), result in zip(jobs, found, strict=True):
+    for trial, result in zip(trials, found, strict=True):
+        names = list(trial.fold.y)
         for name in names:
-            scores.setdefault((name, kinds[len(names)]), []).append(result[str(name)])
+            score = result["test_scores"][str(name)]
+            scores.setdefault((name, kinds[len(names)]), []).append(score)
     table = pd.DataFrame(scores)
     best = {name: _best(metrics, name) for name in frame.columns}
     return _summarise(table, best, folds, confidence)
@@ -244,12 +251,10 @@ def _check_known(metrics: Any, frame: pd.DataFrame) -> None:
         )
 
 
-def _score(
-    estimator: Any, X: Any, y: pd.DataFrame, train: np.ndarray, test: np.ndarray, metrics: Any
-) -> dict[str, float]:
+def _score(model: Any, X: Any, y: pd.DataFrame, *, metrics: Any) -> dict[str, float]:
+    """Scores of the tasks in y."""
     scorer = multitask_scorer({n: m for n, m in (metrics or {}).items() if n in y})
-    model = clone(estimator).fit(_safe_indexing(X, train), y.iloc[train])
-    return scorer(model, _safe_indexing(X, test), y.iloc[test])
+    return scorer(model, X, y)
 
 
 def _best(metrics: Any, name: Any) -> float:

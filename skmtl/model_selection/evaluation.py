@@ -76,7 +76,8 @@ class Scoring:
 
     scorer: Any
     error_score: Any
-    return_train_score: bool
+    return_train_score: bool = False
+    return_estimator: bool = False
 
 
 def cut(
@@ -102,30 +103,31 @@ def cut(
     return folds
 
 
-def make_trials(
-    estimator: Any, X: Any, candidates: Sequence[Any], folds: Sequence[Fold]
-) -> list[Trial]:
-    """Trials in the order of scikit-learn, candidate by candidate; transformers are fitted here."""
+def make_trials(estimator: Any, candidates: Sequence[Any], folds: Sequence[Fold]) -> list[Trial]:
+    """Trials in the order of scikit-learn, candidate by candidate."""
+    return [
+        Trial(clone(estimator).set_params(**clone(parameters, safe=False)), parameters, fold)
+        for parameters in candidates
+        for fold in folds
+    ]
+
+
+def find_jobs(trials: Sequence[Trial]) -> None:
+    """Find what stacks can train; transformers are fitted here."""
     known: dict[Any, Any] = {}
-    trials = []
-    for parameters in candidates:
-        for fold in folds:
-            model = clone(estimator).set_params(**clone(parameters, safe=False))
-            trial = Trial(model, parameters, fold)
-            try:
-                _find_job(trial, X, known)
-            except Exception as error:  # noqa: BLE001
-                trial.job = Job(model, None, None, error=error)
-            trials.append(trial)
-    return trials
+    for trial in trials:
+        try:
+            _find_job(trial, known)
+        except Exception as error:  # noqa: BLE001
+            trial.job = Job(trial.model, None, None, error=error)
 
 
-def _find_job(trial: Trial, X: Any, known: dict[Any, Any]) -> None:
+def _find_job(trial: Trial, known: dict[Any, Any]) -> None:
     """Find what a stack can train of a trial, and fit what stands before it."""
     model, fold = trial.model, trial.fold
     weights = dict(fold.fit_params)
     if isinstance(model, BaseMultiTask) and not weights.keys() - {"sample_weight"}:
-        trial.job = Job(model, X, fold.train_targets, fold.train, weights.get("sample_weight"))
+        trial.job = Job(model, fold.X, fold.train_targets, fold.train, weights.get("sample_weight"))
         return
     if not isinstance(model, Pipeline) or not isinstance(model.steps[-1][1], BaseMultiTask):
         return
@@ -179,12 +181,13 @@ def evaluate(
     trials: Sequence[Trial],
     scoring: Scoring,
     *,
-    n_jobs: int | None,
-    pre_dispatch: Any,
-    max_stack: int | str,
-    verbose: int,
+    n_jobs: int | None = None,
+    pre_dispatch: Any = "2*n_jobs",
+    max_stack: int | str = "auto",
+    verbose: int = 0,
 ) -> list[dict[str, Any]]:
     """Fit and score all trials; their results, in their order."""
+    find_jobs(trials)
     jobs = [trial.job for trial in trials if trial.job is not None and trial.job.error is None]
     parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
     n_workers = joblib.effective_n_jobs(n_jobs)
@@ -218,6 +221,8 @@ def _run(task: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dict[str, 
     results = [_fit_alone(t) if t.job is None else _outcome(t.job.error, seconds) for t in task]
     for trial, result in zip(task, results, strict=True):
         _score_trial(trial, result, scoring)
+        if scoring.return_estimator:  # from another process this is the way back
+            result["estimator"] = trial.model
         if watch is not None:
             watch.scored(trial.parameters, result["test_scores"])
     return results

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier, is_regressor
-from sklearn.model_selection import check_cv, cross_validate
+from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skmtl._checks import check_choice
 from skmtl.targets import Column, Container, read_columns, rebuild
 
 from .splits import MultiTaskStratifiedKFold
+from .validation import cross_validate
 
 METHODS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
 ANSWER = "cross_val_answer_"  # where a fitted copy of the estimator carries what it predicted
@@ -50,7 +51,7 @@ def cross_val_predict(
         Its test sets must hold every row once. An int is the number of folds of a
         `MultiTaskStratifiedKFold` that knows the estimator's tasks. None: 5.
     n_jobs : int or None, default=None
-        Splits fitted at a time, as in joblib.
+        Processes, as in joblib; in one, the networks of all splits train together.
     params : dict or None, default=None
         Passed to the estimator's `fit`: ``{"sample_weight": w}``; what has n rows is split as X is.
     method : {"predict", "predict_proba", "predict_log_proba", "decision_function"}, \
@@ -115,7 +116,7 @@ default="predict"
 def _answer(estimator: Any, X: Any, _: Any, *, method: str) -> float:
     """Keep what a fitted copy predicts for its test rows with the copy; in the form of a scorer.
 
-    So scikit-learn's public `cross_validate` does the cloning, splitting, routing and joblib.
+    So `cross_validate` does the cloning, splitting, routing, stacks and joblib.
     """
     setattr(estimator, ANSWER, getattr(estimator, method)(X))
     return 0.0

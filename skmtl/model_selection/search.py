@@ -29,7 +29,7 @@ from sklearn.utils.validation import _check_method_params
 
 from skmtl._checks import check_number
 
-from .evaluation import Scoring, cut, evaluate, failures, make_trials
+from .evaluation import Scoring, Trial, cut, evaluate, failures, make_trials
 
 
 class StackedSearch(BaseSearchCV):
@@ -53,8 +53,7 @@ class StackedSearch(BaseSearchCV):
         -------
         self : object
         """
-        self._validate_params()
-        check_number(self.max_stack, "max_stack", Integral, low=1, or_auto=True)
+        self.check()
         scorers, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
@@ -64,9 +63,9 @@ class StackedSearch(BaseSearchCV):
         base = clone(self.estimator)
         scoring = Scoring(scorers, self.error_score, self.return_train_score)
         candidates = list(self._candidates())
-        splits = list(cv.split(X, y, **routed.splitter.split))
+        splits = cv.split(X, y, **routed.splitter.split)
         folds = cut(base, X, y, splits, routed.estimator.fit, routed.scorer.score)
-        out = self._run_candidates(base, X, candidates, folds, scoring)
+        out = self._run_trials(make_trials(base, candidates, folds), scoring)
         found = self._format_results(candidates, self.n_splits_, out)
         first = out[0]["test_scores"]
         self.multimetric_ = isinstance(first, dict)
@@ -86,10 +85,12 @@ class StackedSearch(BaseSearchCV):
         self.cv_results_ = found
         return self
 
-    def _run_candidates(
-        self, base: Any, X: Any, candidates: Sequence[Any], folds: Sequence[Any], scoring: Scoring
-    ) -> list[dict[str, Any]]:
-        trials = make_trials(base, X, candidates, folds)
+    def check(self) -> None:
+        """Raise where a parameter is none that the search takes."""
+        self._validate_params()
+        check_number(self.max_stack, "max_stack", Integral, low=1, or_auto=True)
+
+    def _run_trials(self, trials: Sequence[Trial], scoring: Scoring) -> list[dict[str, Any]]:
         if not trials:
             raise ValueError(
                 "No fits were performed. Was the CV iterator empty? Were there no candidates?"

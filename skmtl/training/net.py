@@ -287,11 +287,15 @@ class MultiTaskNet(NeuralNet):
             t = int(broken[k].nonzero()[0])
             lr = float(self.lr[self._stack[k]]) if isinstance(self.lr, Tensor) else self.lr
             errors[k] = ValueError(
-                f"Task {self.task_names[t]!r}: the training loss became "
+                f"Task {self.name_of(k, t)!r}: the training loss became "
                 f"{float(epoch.losses[k, t])} at epoch {len(self.history)}. Standardise the inputs, "
                 f"lower learning_rate_init (now {lr}), or look for extreme values in the target."
             )
         return errors
+
+    def name_of(self, position: int, task: int) -> str:
+        """Name of a task of the member at a position in the stack."""
+        return self.task_names[task]
 
     @property
     def has_validation(self) -> bool:

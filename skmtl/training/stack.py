@@ -48,7 +48,6 @@ def structure(ready: Ready) -> Hashable:
     return (
         tuple(_signature(net.module_)),
         (data.x.dtype, str(data.x.device), data.values.shape[1]),
-        tuple(net.task_names),
         net.criterion_.signature,
         (net.weighting.level, net.weighting.looks_again),
         (net.schedule.freezes, net.schedule.shared, net.schedule.joint),
@@ -122,11 +121,14 @@ class JointNet(MultiTaskNet):
     ----------
     members_of : list of slice
         The members of each net.
+    names_of : list of list of str
+        The names of the tasks of each net.
     epochs : list of dict
         Of every epoch, what is recorded of each member: arrays (K, T) by what they are.
     """
 
     members_of: list[slice]
+    names_of: list[list[str]]
     epochs: list[dict[str, np.ndarray]]
 
     def _steps_are_small(self) -> bool:
@@ -144,9 +146,17 @@ class JointNet(MultiTaskNet):
     def _stop_if_diverged(self, epoch: EpochLosses) -> None:
         """Let all members of a net go of which one has a loss that is no number."""
         for k, error in self.diverged(epoch).items():
-            [members] = [s for s in self.members_of if s.start <= self._stack[k] < s.stop]
+            members = self.members_of[self._net_of(k)]
             for member in range(members.start, members.stop):
                 self.failed.setdefault(member, error)
+
+    def name_of(self, position: int, task: int) -> str:
+        """Name that a task has in the net of the member at a position of the stack."""
+        return self.names_of[self._net_of(position)][task]
+
+    def _net_of(self, position: int) -> int:
+        member = self._stack[position]
+        return next(i for i, s in enumerate(self.members_of) if s.start <= member < s.stop)
 
 
 def _join(
@@ -173,6 +183,7 @@ def _join(
         verbose=0,
     )
     joint.members_of = [slice(a, b) for a, b in pairwise(accumulate(sizes, initial=0))]
+    joint.names_of = [net.task_names for net in nets]
     joint.epochs = []
     rates = torch.tensor([net.lr for net in nets], dtype=torch.float64)
     rates = rates.repeat_interleave(torch.tensor(sizes))
