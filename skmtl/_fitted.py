@@ -6,6 +6,7 @@ In: rows, through the network and back through the tasks. Shapes: n rows, d feat
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmtl import _engine, _task_view, metrics, targets
+from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
 from skmtl.training import MultiTaskModule, MultiTaskNet
 
 
-class FittedMultiTask(NotebookRepr, BaseEstimator):
+class FittedMultiTask(NotebookRepr, Members, BaseEstimator):
     """Predict and score; fitting is `BaseMultiTask`'s."""
 
     net_: MultiTaskNet
@@ -40,26 +42,42 @@ class FittedMultiTask(NotebookRepr, BaseEstimator):
         if not hasattr(self, "net_"):
             check_is_fitted(self)
 
-    def predict(self, X):
+    def predict(self, X, return_std=False):
         """Predict every task.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
             As in `fit`.
+        return_std : bool, default=False
+            Whether to return how far the members of the ensemble differ, too.
 
         Returns
         -------
         y : DataFrame of shape (n, T), ndarray of shape (n, T) or (n,)
             In the container the targets came in, with its columns, labels and dtypes; an object
             array where an array of targets mixed labels and numbers.
+        y_std : like y
+            If `return_std`: standard deviation over the members, in the target's own unit; NaN for a
+            classification.
+
+        Raises
+        ------
+        ValueError
+            If `return_std` and there is a single member, or no regression.
         """
         self._check_fitted()
         tasks = self.tasks_.values()
         columns = [task.decode(out) for task, out in zip(tasks, self._forward(X), strict=True)]
         numbers = [task.kind == "regression" for task in tasks]
         index = X.index if isinstance(X, pd.DataFrame) else None
-        return targets.rebuild(self._container, columns, numbers=numbers, index=index)
+        predicted = targets.rebuild(self._container, columns, numbers=numbers, index=index)
+        if not return_std:
+            return predicted
+        spread = list(self._spread(X).values())
+        container = replace(self._container, dtypes=[float] * len(spread))
+        numbers = [True] * len(spread)
+        return predicted, targets.rebuild(container, spread, numbers=numbers, index=index)
 
     def _forward(self, X: Any) -> list[np.ndarray]:
         """Each task's activated outputs, averaged over the members, in the table's order."""
