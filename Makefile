@@ -25,6 +25,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/schools.py
 	$(BIN)/python benchmarks/weightings.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/members.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -32,6 +32,7 @@ from skmtl import (
     MultiTaskRegressor,
     SoftSharingEnsemble,
 )
+from skmtl.inspection import TaskGrouping
 from skmtl.sharing import HardSharing
 
 QUICK = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -48,6 +49,7 @@ QUICK = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (8,), "random_stat
         SoftSharingEnsemble(),
         SoftSharingEnsemble(tasks="regression"),
         SoftSharingEnsemble(tasks="classification"),
+        TaskGrouping(MultiTaskClassifierRegressor(n_members=1)),
     ]
 )
 def test_every_check_of_sklearn_passes_with_default_parameters(estimator, check):

@@ -97,7 +97,12 @@ class TaskGrouping(BaseEstimator):
         -------
         self : object
         """
+        if y is None:
+            raise ValueError(
+                "This TaskGrouping estimator requires y to be passed, but the target y is None."
+            )
         frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y))
+        self._alone = np.asarray(y).ndim == 1
         n_tasks = frame.shape[1]
         if self.n_groups is not None:
             check_number(self.n_groups, "n_groups", Integral, low=1, high=n_tasks)
@@ -106,6 +111,8 @@ class TaskGrouping(BaseEstimator):
         )
         at = best_groups(self.affinity_.fillna(0.0).to_numpy(), self.n_groups)
         names = list(self.affinity_)
+        if not isinstance(y, pd.DataFrame):
+            frame.columns = names
         self.groups_ = [[names[t] for t in group] for group in at]
         self._columns = [frame.columns[group] for group in at]
         self._as_frame = isinstance(y, pd.DataFrame)
@@ -121,8 +128,9 @@ class TaskGrouping(BaseEstimator):
     def _fit_group(self, X: Any, y: pd.DataFrame, group: list[int], sample_weight: Any) -> Any:
         every = list(self.affinity_)
         model = for_tasks(self.estimator, [every[t] for t in group], every)
-        if np.ndim(sample_weight) == 2:
+        if sample_weight is not None and np.asarray(sample_weight).ndim == 2:
             sample_weight = np.asarray(sample_weight)[:, group]
+        y = y.iloc[:, 0] if self._alone else y
         return model.fit(X, y, **weight_params(model, sample_weight))
 
     def predict(self, X):
@@ -134,10 +142,12 @@ class TaskGrouping(BaseEstimator):
 
         Returns
         -------
-        y : DataFrame or ndarray of shape (n, T)
+        y : DataFrame or ndarray of shape (n, T) or (n,)
             In the container the targets came in.
         """
         check_is_fitted(self)
+        if self._alone:
+            return self.estimators_[0].predict(X)
         parts = [est.predict(X) for est in self.estimators_]
         together = pd.concat(parts, axis=1)[self._order]
         return together if self._as_frame else together.to_numpy()
@@ -152,8 +162,10 @@ class TaskGrouping(BaseEstimator):
 
         Returns
         -------
-        probabilities : dict from task to ndarray of shape (n, n_classes)
+        probabilities : dict from task to ndarray of shape (n, n_classes), or the ndarray for a 1-D y
         """
+        if self._alone:
+            return self.estimators_[0].predict_proba(X)
         found: dict[Any, np.ndarray] = {}
         for est in self.estimators_:
             if hasattr(est, "predict_proba"):
@@ -174,7 +186,9 @@ class TaskGrouping(BaseEstimator):
         score : float
         """
         check_is_fitted(self)
-        frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y))
+        frame = (
+            y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y), columns=self._order)
+        )
         scores = [
             est.score(X, frame[columns], sample_weight=sample_weight) * len(columns)
             for est, columns in zip(self.estimators_, self._columns, strict=True)
