@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmtl import _engine, _task_view, metrics, targets
+from skmtl import _engine, _export, _task_view, metrics, targets
 from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
 from skmtl.targets import Column, Container
@@ -184,6 +184,34 @@ class FittedMultiTask(NotebookRepr, Members, BaseEstimator):
         """
         self._check_fitted()
         return _task_view.view(self, task)
+
+    def to_torch(self, preprocessing=None):
+        """Make one torch module of this fitted estimator, from raw inputs to decoded predictions.
+
+        For what knows no scikit-learn: `torch.export`, ONNX, C++, a phone. All members are in it, and
+        all that is done to inputs and outputs.
+
+        Parameters
+        ----------
+        preprocessing : fitted scaler, Pipeline of them or None, default=None
+            What rows go through before this estimator, to be part of the module: `StandardScaler`,
+            `MinMaxScaler`, `MaxAbsScaler` or `RobustScaler`. Of a pipeline that ends here:
+            ``model[-1].to_torch(model[:-1])``.
+
+        Returns
+        -------
+        module : InferenceModule
+            Maps a tensor (n, d) to a dict from task to predictions; a copy, in evaluation mode.
+
+        Raises
+        ------
+        TypeError
+            If preprocessing is none of these, or a task of your own cannot be decoded in torch.
+        ValueError
+            If preprocessing does not give the columns seen in `fit`.
+        """
+        self._check_fitted()
+        return _export.inference_module(self, preprocessing)
 
     def _read_targets(self, n_rows: int, y: Any, *, first: bool) -> tuple[list[Column], Container]:
         """Columns of the target, which must fit X and, after the first time, those seen before."""

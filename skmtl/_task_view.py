@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_consistent_length
 
+from skmtl import _export
 from skmtl.tasks import Task
 
 
@@ -81,6 +82,21 @@ class TaskView(BaseEstimator):
         labels = column[there].infer_objects().to_numpy()
         weight = None if sample_weight is None else np.asarray(sample_weight)[there]
         return self._task.evaluate(labels, self.predict(X)[there], weight)
+
+    def to_torch(self, preprocessing=None):
+        """Make a torch module that predicts this task alone.
+
+        Parameters
+        ----------
+        preprocessing : fitted scaler, Pipeline of them or None, default=None
+            As in the estimator's `to_torch`.
+
+        Returns
+        -------
+        module : InferenceModule
+            As the estimator's; it returns this task only.
+        """
+        return _export.inference_module(self.estimator, preprocessing, [self.task])
 
     @property
     def n_features_in_(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -92,6 +93,22 @@ class Task(BaseEstimator, ABC):
     @abstractmethod
     def decode(self, activated: np.ndarray) -> np.ndarray:
         """Averaged outputs, shape (n, m), as a column of labels, shape (n,)."""
+
+    def decode_tensor(self, activated: Tensor) -> dict[str, Tensor]:
+        """Averaged outputs, shape (n, m), as what an exported module returns, in torch alone.
+
+        Under ``""`` what `decode` says: of a task with ``classes_`` positions in them; other keys are
+        put behind the task's name. By default the likeliest class and ``proba``, or `decode` itself,
+        which needs no more where it is arithmetic.
+        """
+        if hasattr(self, "classes_"):
+            proba = activated / activated.sum(1, keepdim=True)
+            return {"": activated.argmax(1), "proba": proba}
+        learned: Any = copy.copy(self)
+        for name, value in vars(self).items():  # exporters keep seven digits of a Python number
+            if name.endswith("_") and np.asarray(value).dtype.kind == "f":
+                setattr(learned, name, activated.new_tensor(value))
+        return {"": learned.decode(activated)}
 
     @abstractmethod
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:

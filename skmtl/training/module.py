@@ -96,11 +96,13 @@ class MultiTaskModule(nn.Module):
             return x
         inside = torch.clamp(x, self.low, self.high)
         outside = x - inside
-        if not outside.any():
-            return x
+        return inside + self.bent(outside) if outside.any() else x
+
+    def bent(self, outside: Tensor) -> Tensor:
+        """How far out a value comes that lies so far outside the bounds."""
         # a column that is never clipped has an infinite span: 0 / inf * inf would be NaN
         span = self.span.nan_to_num(posinf=1.0)
-        return inside + span * torch.tanh(outside / span)
+        return span * torch.tanh(outside / span)
 
     def keep(self, members: Tensor) -> None:
         """Let the bounds of the other members go, where each has its own; `StackAdam` cuts the rest."""
