@@ -79,8 +79,6 @@ class InferenceModule(nn.Module):
 
     Attributes
     ----------
-    output_names : list of str
-        Keys of what it returns, in order.
     classes_ : dict from str to ndarray
         Labels of the classes of each task that has any; what it returns under a task's name are
         positions in them.
@@ -119,9 +117,13 @@ class InferenceModule(nn.Module):
         # what is decoded is what this is: in float64 a float32 net's outputs keep all their digits
         self.register_buffer("unit", torch.ones((), dtype=torch.float64))
         self.classes_ = {name: t.classes_ for name, t in tasks.items() if hasattr(t, "classes_")}
-        self.eval().requires_grad_(False)
+        self.to(body.low.device).eval().requires_grad_(False)
+
+    @property
+    def output_names(self) -> list[str]:
+        """Keys of what `forward` returns, in order."""
         with torch.no_grad():
-            self.output_names = list(self(self._probes(2)))
+            return list(self(self._probes(2)))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Predictions by name.
@@ -175,7 +177,7 @@ class InferenceModule(nn.Module):
 
     @torch.no_grad()
     def check(self) -> None:
-        """Raise if a task decodes tensors to something else than arrays, or cannot be traced."""
+        """Raise if a task decodes tensors to something else than arrays, or names are not distinct."""
         for name, outputs in self.activated(self._probes(N_PROBES)).items():
             task = self.tasks[name]
             try:
@@ -193,6 +195,7 @@ class InferenceModule(nn.Module):
                     f"Task {name!r}: {type(task).__name__} decodes arrays to {expected[:3]} and tensors "
                     f"to {decoded[:3]}. Give it a method decode_tensor that does the same; see Task."
                 )
+        self(self._probes(2))
 
     def __getstate__(self) -> dict[str, Any]:
         """Configuration and plain arrays: skops writes them, and reads them without a pickle."""
@@ -233,13 +236,10 @@ def inference_module(
 
 
 def _scalings(preprocessing: Any, n_features: int) -> list[Scaling]:
-    steps = preprocessing
+    steps = [preprocessing]
     if isinstance(preprocessing, Pipeline):
-        steps = [step for _, step in preprocessing.steps if step not in (None, "passthrough")]
-    elif preprocessing is None:
-        steps = []
-    elif not isinstance(preprocessing, list):
-        steps = [preprocessing]
+        steps = [step for _, step in preprocessing.steps]
+    steps = [s for s in steps if s is not None and not (isinstance(s, str) and s == "passthrough")]
     for step in steps:
         if type(step) not in SCALERS:
             raise TypeError(
