@@ -6,6 +6,7 @@ member of a stack finish on its own.
 """
 
 from .batches import FORWARD_ROWS, Rows, TrainingData
+from .checkpoint import FitCheckpoint
 from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of
 from .net import MultiTaskNet
 from .reporting import EpochBar, EpochLines
@@ -18,6 +19,7 @@ __all__ = [
     "Bounds",
     "EpochBar",
     "EpochLines",
+    "FitCheckpoint",
     "LowestLosses",
     "MemberStopping",
     "MultiTaskModule",
