@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from skmtl import _engine, _parameters, _table, schedules, sharing, targets, tasks
+from skmtl import _engine, _memory, _parameters, _table, schedules, sharing, targets, tasks
 from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.targets import Column, Container
@@ -147,9 +147,10 @@ class BaseMultiTask(FittedMultiTask):
             return self._learn_or_raise(
                 X, y, sample_weight, first=first, classes=classes, one_epoch=one_epoch
             )
-        except BaseException:
+        except BaseException as error:
             vars(self).clear()
             vars(self).update(before)
+            _memory.explain(error, self)
             raise
 
     def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch):

@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+import skmtl
 from skmtl import _engine, _export, _task_view, metrics, targets
 from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
@@ -212,6 +213,21 @@ class FittedMultiTask(NotebookRepr, Members, BaseEstimator):
         """
         self._check_fitted()
         return _export.inference_module(self, preprocessing)
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_skmtl_version": skmtl.__version__}
+
+    def __setstate__(self, state):
+        written = state.pop("_skmtl_version", "0.1.0.dev0 or before")
+        if written != skmtl.__version__:
+            warnings.warn(
+                f"This {type(self).__name__} was pickled by skmtl {written} and is loaded by "
+                f"{skmtl.__version__}: it may fail, or predict something else. Fit it anew, or load it "
+                "with the version that wrote it.",
+                UserWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
 
     def _read_targets(self, n_rows: int, y: Any, *, first: bool) -> tuple[list[Column], Container]:
         """Columns of the target, which must fit X and, after the first time, those seen before."""

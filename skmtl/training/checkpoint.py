@@ -11,6 +11,7 @@ import copy
 import hashlib
 import os
 import pickle
+import re
 import tempfile
 from typing import Any
 
@@ -164,12 +165,21 @@ def fingerprint(net: Any, X: Any) -> dict[str, str]:
         "seeds": [g.initial_seed() for g in net.generators],
         "optimizer": (net.lr, net.decay, net.batch_size),
         "limits": limits,
-        "weighting": type(net.weighting),
+        "loss_weights": net.weighting,
+        "schedule": [type(net.schedule), vars(net.schedule)],
     }
-    marks = {name: _hash(repr(value).encode()) for name, value in parameters.items()}
+    start = [p.detach().cpu().numpy() for p in net.module_.parameters()]
+    marks = {
+        name: _hash(re.sub(" at 0x[0-9a-f]+", "", repr(value)).encode())
+        for name, value in parameters.items()
+    }
     tables = (data.x, data.values, data.weight, data.where, rows.train, rows.valid)
     arrays = [t.cpu().numpy() for t in tables if t is not None]
-    return {"data": _hash(*(memoryview(a.copy("C")).cast("B") for a in arrays)), **marks}
+    return {"data": _hash(*map(_bytes, arrays)), "start": _hash(*map(_bytes, start)), **marks}
+
+
+def _bytes(array: Any) -> memoryview:
+    return memoryview(array.reshape(-1)).cast("B")  # copied only where it is not contiguous
 
 
 def _hash(*parts: Any) -> str:

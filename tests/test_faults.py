@@ -1,0 +1,262 @@
+"""What goes wrong outside of a fit: it is killed, disks are full, files damaged, memory short."""
+
+import multiprocessing
+import pathlib
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import skops.io
+import torch
+from numpy.testing import assert_array_equal
+from skorch.callbacks import Callback
+
+from skmtl import MultiTaskClassifier, MultiTaskRegressor
+from skmtl.training import FitCheckpoint
+from skmtl.training.step import train_step
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+rng = np.random.default_rng(0)
+X = rng.normal(size=(120, 4))
+Y = np.column_stack([X @ rng.normal(size=4) + rng.normal(size=120), np.sin(X[:, 0])])
+Y[::3, 0] = np.nan
+QUICK = {
+    "n_members": 2,
+    "max_iter": 12,
+    "hidden_layer_sizes": (6,),
+    "batch_size": 40,
+    "learning_rate_init": 0.01,
+    "dropout": 0.1,
+    "random_state": 0,
+}
+
+
+class Killed(BaseException):
+    pass
+
+
+class KillAt(Callback):
+    """End a fit after an epoch: by an exception that nobody catches, or as the kernel does."""
+
+    def __init__(self, epoch, by_signal=False):
+        self.epoch = epoch
+        self.by_signal = by_signal
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            if self.by_signal:
+                signal.raise_signal(signal.SIGKILL)
+            raise Killed
+
+
+def fit(callbacks=None, y=Y, **params):
+    return MultiTaskRegressor(callbacks=callbacks, **{**QUICK, **params}).fit(X, y)
+
+
+def kill(path, epoch=8, every=3, **params):
+    with pytest.raises(Killed):
+        fit([FitCheckpoint(path, every), ("kill", KillAt(epoch))], **params)
+    return path.read_bytes()
+
+
+# A fit that is killed
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"n_members": 3, "n_iter_no_change": 2, "learning_rate_init": 0.05},  # some have left
+        {"loss_weights": "uw"},
+        {"loss_weights": "famo"},
+        {"loss_weights": "dwa"},
+        {"loss_weights": "pcgrad"},
+        {"loss_weights": "gradnorm"},
+        {"sharing": "ltb"},
+        {"sharing": "related"},
+        {"schedule": "alternating"},
+        {"early_stopping": False},
+    ],
+    ids=str,
+)
+def test_a_killed_fit_ends_as_if_it_had_not_been_killed(tmp_path, params):
+    whole, path = fit(**params), tmp_path / "fit"
+    kill(path, epoch=min(8, whole.n_iter_ - 1), **params)
+    resumed = fit([FitCheckpoint(path, 3)], **params)
+    assert_array_equal(resumed.predict(X), whole.predict(X))
+    assert resumed.history_.equals(whole.history_)
+    assert resumed.net_.max_epochs == whole.net_.max_epochs
+    assert resumed.net_.stopped_early_ == whole.net_.stopped_early_
+    assert list(tmp_path.iterdir()) == []  # done
+
+
+def test_a_process_killed_by_the_kernel_goes_on_in_another(tmp_path):
+    path = tmp_path / "fit"
+    code = f"""
+import sys
+sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+from test_faults import FitCheckpoint, KillAt, fit
+fit([FitCheckpoint({str(path)!r}, 3), ("kill", KillAt(8, by_signal=True))])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.exists()
+    assert_array_equal(fit([FitCheckpoint(path, 3)]).predict(X), fit().predict(X))
+
+
+def test_ctrl_c_keeps_the_file(tmp_path, monkeypatch):
+    steps = iter(range(1000))
+
+    def interrupted(*args, **kwargs):
+        if next(steps) == 23:  # of three an epoch
+            raise KeyboardInterrupt
+        return train_step(*args, **kwargs)
+
+    path = tmp_path / "fit"
+    monkeypatch.setattr("skmtl.training.net.train_step", interrupted)
+    with pytest.warns(UserWarning, match="interrupted after epoch 7"):
+        fit([FitCheckpoint(path, 3)])
+    assert_array_equal(fit([FitCheckpoint(path, 3)]).predict(X), fit().predict(X))
+    assert next(steps) == 24 + 18 + 36  # six epochs were there already
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"y": Y + 1}, "data"),
+        ({"random_state": 1}, "seeds"),
+        ({"random_state": None}, "seeds"),
+        ({"alpha": 1.0}, "optimizer"),
+        ({"sharing": "none"}, "network"),
+        ({"max_iter": 20}, "limits"),
+        ({"loss_weights": "dwa"}, "loss_weights"),
+        ({"schedule": "alternating"}, "schedule"),
+    ],
+    ids=str,
+)
+def test_the_file_of_another_fit_is_refused(tmp_path, params, named):
+    before = kill(tmp_path / "fit")
+    with pytest.raises(ValueError, match=rf"of another fit: \[.*{named}"):
+        fit([FitCheckpoint(tmp_path / "fit")], **params)
+    assert (tmp_path / "fit").read_bytes() == before
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path = tmp_path / "fit"
+    whole = kill(path)
+    for at in np.linspace(0, len(whole) - 1, 40).astype(int):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1
+        for content in (bytes(flipped), whole[:at]):
+            path.write_bytes(content)
+            with pytest.raises(ValueError, match=r"no file of FitCheckpoint, or damaged"):
+                fit([FitCheckpoint(path)])
+    with pytest.raises(ValueError, match=r"every of FitCheckpoint must be an int >= 1"):
+        fit([FitCheckpoint(path, every=0)])
+
+
+def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "fit"
+    before = kill(path, epoch=5)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OSError, match=r"epoch 6 \(File too large\). The file that was there is"):
+            fit([FitCheckpoint(path, 3)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+    assert_array_equal(fit([FitCheckpoint(path, 3)]).predict(X), fit().predict(X))
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(OSError, match=r"epoch 3 \(No such file.*There is no file of an earlier"):
+        fit([FitCheckpoint(tmp_path / "none" / "fit", 3)])
+
+
+# Files of fitted estimators
+
+
+def test_a_pickle_of_another_version_loads_and_says_so(monkeypatch):
+    est = fit()
+    monkeypatch.setattr("skmtl.__version__", "0.0.1")
+    old = pickle.dumps(est)
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match=r"pickled by skmtl 0\.0\.1 and is loaded by"):
+        again = pickle.loads(old)
+    assert_array_equal(again.predict(X), est.predict(X))
+    state = est.__getstate__()
+    del state["_skmtl_version"]
+    with pytest.warns(UserWarning, match="or before"):
+        MultiTaskRegressor().__setstate__(state)
+
+
+def test_a_pickle_that_is_cut_off_does_not_load():
+    whole = pickle.dumps(fit())
+    for at in np.linspace(0, len(whole) - 1, 100).astype(int):
+        with pytest.raises((EOFError, pickle.UnpicklingError)):
+            pickle.loads(whole[:at])
+
+
+def test_a_damaged_skops_file_raises_or_predicts_the_same():
+    module = MultiTaskClassifier(**QUICK).fit(X, Y[:, 1] > 0).to_torch()
+    whole, x = skops.io.dumps(module), torch.tensor(X)
+    types = skops.io.get_untrusted_types(data=whole)
+    expected, n_refused = module(x), 0
+    for at in np.random.default_rng(0).integers(0, len(whole), 100):
+        flipped = bytearray(whole)
+        flipped[at] ^= 255
+        try:
+            outputs = skops.io.loads(bytes(flipped), trusted=types)(x)
+        except Exception:  # noqa: BLE001 - zip has many
+            n_refused += 1
+            continue
+        for name, value in expected.items():
+            assert_array_equal(outputs[name], value)
+    assert n_refused > 50
+
+
+# Memory, threads, processes
+
+
+def test_too_large_a_network_says_what_takes_memory():
+    est = fit()
+    before = est.predict(X)
+    est.set_params(hidden_layer_sizes=(10**7, 10**7), warm_start=False)
+    with pytest.raises(MemoryError, match=r"Lower n_members \(now 2.*batch_size \(now 40\)"):
+        est.fit(X, Y)
+    assert_array_equal(est.predict(X), before)
+
+
+def predict_of(seed):
+    return fit(random_state=seed, n_members=1 + seed % 3).predict(X)
+
+
+def test_fits_in_threads_are_fits_alone():
+    n_threads, alone = torch.get_num_threads(), [predict_of(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(predict_of, range(8)))
+    for one, other in zip(alone, together, strict=True):
+        assert_array_equal(one, other)
+    assert torch.get_num_threads() == n_threads
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # what fork is said to risk
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_fits_in_processes_are_fits_alone(method):
+    context = multiprocessing.get_context(method)
+    # a forked process has no threads: torch must not wait for those its parent had
+    with ProcessPoolExecutor(
+        1, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        futures = [pool.submit(predict_of, seed) for seed in range(3)]
+        for seed, future in enumerate(futures):
+            assert_array_equal(future.result(timeout=300), predict_of(seed))
