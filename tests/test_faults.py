@@ -1,12 +1,9 @@
 """What goes wrong outside of a fit: it is killed, disks are full, files damaged, memory short."""
 
 import multiprocessing
-import pathlib
 import pickle
 import resource
 import signal
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -95,18 +92,32 @@ def test_a_killed_fit_ends_as_if_it_had_not_been_killed(tmp_path, params):
     assert list(tmp_path.iterdir()) == []  # done
 
 
-def test_a_process_killed_by_the_kernel_goes_on_in_another(tmp_path):
-    path = tmp_path / "fit"
-    code = f"""
-import sys
-sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
-from test_faults import FitCheckpoint, KillAt, fit
-fit([FitCheckpoint({str(path)!r}, 3), ("kill", KillAt(8, by_signal=True))])
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=False)
-    assert done.returncode == -signal.SIGKILL
+def predict_of(seed):
+    return fit(random_state=seed, n_members=1 + seed % 3).predict(X)
+
+
+def predict_and_be_killed(folder):
+    np.save(folder / "predicted.npy", [predict_of(seed) for seed in range(3)])
+    fit([FitCheckpoint(folder / "fit", 3), ("kill", KillAt(8, by_signal=True))])
+
+
+@pytest.fixture(scope="module")
+def spawned(tmp_path_factory):
+    """What a new process left that was killed in its fourth fit."""
+    folder = tmp_path_factory.mktemp("spawned")
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=predict_and_be_killed, args=(folder,))
+    process.start()
+    process.join(300)
+    assert process.exitcode == -signal.SIGKILL
+    return folder
+
+
+def test_a_process_killed_by_the_kernel_goes_on_in_another(spawned):
+    path = spawned / "fit"
     assert path.exists()
     assert_array_equal(fit([FitCheckpoint(path, 3)]).predict(X), fit().predict(X))
+    assert not path.exists()
 
 
 def test_ctrl_c_keeps_the_file(tmp_path, monkeypatch):
@@ -236,10 +247,6 @@ def test_too_large_a_network_says_what_takes_memory():
     assert_array_equal(est.predict(X), before)
 
 
-def predict_of(seed):
-    return fit(random_state=seed, n_members=1 + seed % 3).predict(X)
-
-
 def test_fits_in_threads_are_fits_alone():
     n_threads, alone = torch.get_num_threads(), [predict_of(seed) for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:
@@ -249,13 +256,18 @@ def test_fits_in_threads_are_fits_alone():
     assert torch.get_num_threads() == n_threads
 
 
+def test_fits_in_a_new_process_are_fits_here(spawned):
+    assert_array_equal(np.load(spawned / "predicted.npy"), [predict_of(s) for s in range(3)])
+
+
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # what fork is said to risk
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_fits_in_processes_are_fits_alone(method):
-    context = multiprocessing.get_context(method)
+def test_fits_in_a_forked_process_are_fits_here():
     # a forked process has no threads: torch must not wait for those its parent had
     with ProcessPoolExecutor(
-        1, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
+        1,
+        mp_context=multiprocessing.get_context("fork"),
+        initializer=torch.set_num_threads,
+        initargs=(1,),
     ) as pool:
         futures = [pool.submit(predict_of, seed) for seed in range(3)]
         for seed, future in enumerate(futures):
