@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-import warnings
 import zipfile
 
 import numpy as np
@@ -86,11 +85,9 @@ def exported(module, x):
 
 def onnx_session(module, program):
     """Convert an exported program, and load what came out."""
-    with warnings.catch_warnings():  # torch's own, of its own code
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            program, output_names=module.output_names, dynamo=True, verbose=False
-        )
+    program = torch.onnx.export(
+        program, output_names=module.output_names, dynamo=True, verbose=False
+    )
     file = io.BytesIO()
     program.save(file)
     return onnxruntime.InferenceSession(file.getvalue())

@@ -178,7 +178,9 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
     try:
-        with pytest.raises(OSError, match=r"epoch 6 \(File too large\). The file that was there is"):
+        with pytest.raises(
+            OSError, match=r"epoch 6 \(File too large\). The file that was there is"
+        ):
             fit([FitCheckpoint(path, 3)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

@@ -74,6 +74,8 @@ class ThinProduct(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Gradients of both."""
         x, weight = ctx.saved_tensors
+        if x.dtype != gradient.dtype or weight.dtype != gradient.dtype:  # under autocast
+            x, weight = x.to(gradient), weight.to(gradient)
         outer = gradient * weight.mT if weight.shape[-1] == 1 else torch.bmm(gradient, weight.mT)
         return outer, torch.bmm(gradient.mT, x).mT.contiguous()
 

@@ -9,6 +9,7 @@ from .batches import FORWARD_ROWS, Rows, TrainingData
 from .checkpoint import FitCheckpoint
 from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of
 from .net import MultiTaskNet
+from .precision import MixedPrecision
 from .reporting import EpochBar, EpochLines
 from .splits import validation_split
 from .stack import Ready, structure, train_together
@@ -22,6 +23,7 @@ __all__ = [
     "FitCheckpoint",
     "LowestLosses",
     "MemberStopping",
+    "MixedPrecision",
     "MultiTaskModule",
     "MultiTaskNet",
     "Ready",

@@ -74,13 +74,13 @@ class FitCheckpoint(Callback):
         if os.path.exists(self.path):
             self.saved_ = self._read()
             # the loop is told its length before its first epoch, in which it is put back
-            net.max_epochs -= len(self.saved_.history) - 1
+            net.max_epochs -= len(self.saved_["net"].history) - 1
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Go on from the file, or write it."""
         n_done = len(net.history) - 1
         if self.saved_ is not None:
-            resume(net, self.saved_)
+            resume(net, self.saved_["net"], self.saved_["callbacks"])
             self.saved_ = None
         elif n_done and n_done % self.every == 0:
             self._write(net)
@@ -92,8 +92,17 @@ class FitCheckpoint(Callback):
 
     def _write(self, net: Any) -> None:
         state = copy.copy(net)
-        state.batches_ = []  # the table is no part of the state
-        body = pickle.dumps({"mark": self.mark_, "net": state})
+        state.batches_, state.callbacks, state.callbacks_ = (
+            [],
+            None,
+            [],
+        )  # a table; classes of all kinds
+        callbacks = {
+            name: (type(callback).__qualname__, vars(callback))
+            for name, callback in net.callbacks_
+            if callback is not self
+        }
+        body = pickle.dumps({"mark": self.mark_, "net": state, "callbacks": callbacks})
         try:
             replace_file(self.path, MAGIC + hashlib.sha256(body).digest() + body)
         except OSError as error:
@@ -105,7 +114,7 @@ class FitCheckpoint(Callback):
                 str(self.path),
             ) from error
 
-    def _read(self) -> Any:
+    def _read(self) -> dict[str, Any]:
         with open(self.path, "rb") as file:
             content = file.read()
         start = len(MAGIC) + DIGEST
@@ -122,7 +131,7 @@ class FitCheckpoint(Callback):
                 f"{str(self.path)!r} is of another fit: {differ} differ. Delete it to start anew, or "
                 "fit with the same data and parameters, random_state an int."
             )
-        return state["net"]
+        return state
 
 
 def replace_file(path: Any, content: bytes) -> None:
@@ -140,14 +149,14 @@ def replace_file(path: Any, content: bytes) -> None:
         raise
 
 
-def resume(net: Any, saved: Any) -> None:
+def resume(net: Any, saved: Any, callbacks: dict[str, tuple[str, dict[str, Any]]]) -> None:
     """Make a net, in the first epoch of its loop, the one that was saved in another epoch's."""
     ours = {"batches_", "callbacks", "callbacks_"}  # others hold them
     vars(net).update({name: value for name, value in vars(saved).items() if name not in ours})
-    kept = dict(saved.callbacks_)
     for name, callback in net.callbacks_:
-        if type(kept.get(name)) is type(callback) and not isinstance(callback, FitCheckpoint):
-            vars(callback).update(vars(kept[name]))
+        kind, state = callbacks.get(name, (None, {}))
+        if kind == type(callback).__qualname__:
+            vars(callback).update(state)
     for part in net.batches_:
         part.keep(torch.tensor(net._stack))
     net.batches_[0].generators = [net.generators[k] for k in net._stack]
