@@ -171,7 +171,8 @@ class InferenceModule(nn.Module):
         at = torch.rand(n, len(low), dtype=torch.float64, generator=Generator().manual_seed(0))
         low, high = low.double().nan_to_num(neginf=0.0), high.double().nan_to_num(posinf=1.0)
         x = (low + at.to(low.device) * (high - low)).to(self.body.low.dtype)
-        for scaling in reversed(self.scalings):
+        steps: list[Any] = list(self.scalings)
+        for scaling in reversed(steps):
             x = (x - scaling.offset) / scaling.factor + scaling.shift
         return x
 
@@ -192,8 +193,8 @@ class InferenceModule(nn.Module):
             expected = task.decode(outputs.cpu().numpy())
             if not _alike(decoded, expected):
                 raise TypeError(
-                    f"Task {name!r}: {type(task).__name__} decodes arrays to {expected[:3]} and tensors "
-                    f"to {decoded[:3]}. Give it a method decode_tensor that does the same; see Task."
+                    f"Task {name!r}: {type(task).__name__} decodes arrays to {expected[:3]} and "
+                    f"tensors to {decoded[:3]}. Give it a decode_tensor that does the same; see Task."
                 )
         self(self._probes(2))
 
@@ -211,13 +212,15 @@ class InferenceModule(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         arrays = {name: torch.tensor(array) for name, array in state["arrays"].items()}
-        bounds = Bounds(*(arrays[f"body.{name}"] for name in ("low", "high", "span")), True)
+        low, high, span = (arrays[f"body.{name}"] for name in ("low", "high", "span"))
+        bounds = Bounds(low, high, span, in_use=True)
         generators = [Generator() for _ in range(state["n_members"])]
         body = build_module(bounds, state["architecture"], state["sharing"], generators)
-        scalings = []
+        scalings: list[Scaling] = []
         while f"scalings.{len(scalings)}.shift" in arrays:
             prefix = f"scalings.{len(scalings)}."
-            scalings.append(Scaling(**{n: arrays[prefix + n] for n in SCALING}))
+            given: dict[str, Any] = {name: arrays[prefix + name] for name in SCALING}
+            scalings.append(Scaling(**given))
         self.__init__(body, dict(state["tasks"]), state["shown"], scalings)  # type: ignore[misc]
         self.load_state_dict(arrays, assign=True)
         self.requires_grad_(False)

@@ -64,7 +64,7 @@ def assert_predicts(module, est, X, x=None, rtol=1e-9):
     x = np.asarray(X, dtype=float) if x is None else x
     outputs = {k: v.cpu().numpy() for k, v in module(torch.tensor(x)).items()}
     assert list(outputs) == module.output_names
-    shown = {t for t in module.shown}
+    shown = set(module.shown)
     for name, task in est.tasks_.items():
         if str(name) not in shown:
             continue

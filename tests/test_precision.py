@@ -52,5 +52,5 @@ def test_products_in_bfloat16_give_nearly_the_same_fit(params):
 def test_where_it_makes_no_sense_it_is_refused():
     with pytest.raises(ValueError, match="needs a float32 network"):
         MultiTaskRegressor(**QUICK, callbacks=[MixedPrecision()]).fit(X[:100], Y[:100])
-    with pytest.raises(ValueError, match="does not go with loss_weights=.*'pcgrad'"):
+    with pytest.raises(ValueError, match=r"does not go with loss_weights=.*'pcgrad'"):
         MultiTaskRegressor(**QUICK, loss_weights="pcgrad", callbacks=[MixedPrecision()]).fit(X, Y)

@@ -101,7 +101,7 @@ class MultiTaskModule(nn.Module):
     def bent(self, outside: Tensor) -> Tensor:
         """How far out a value comes that lies so far outside the bounds."""
         # a column that is never clipped has an infinite span: 0 / inf * inf would be NaN
-        span = self.span.nan_to_num(posinf=1.0)
+        span = self.span.nan_to_num(posinf=1.0, neginf=1.0)
         return span * torch.tanh(outside / span)
 
     def keep(self, members: Tensor) -> None:
