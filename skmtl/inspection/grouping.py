@@ -130,8 +130,8 @@ class TaskGrouping(BaseEstimator):
         model = for_tasks(self.estimator, [every[t] for t in group], every)
         if sample_weight is not None and np.asarray(sample_weight).ndim == 2:
             sample_weight = np.asarray(sample_weight)[:, group]
-        y = y.iloc[:, 0] if self._alone else y
-        return model.fit(X, y, **weight_params(model, sample_weight))
+        target = y.iloc[:, 0] if self._alone else y
+        return model.fit(X, target, **weight_params(model, sample_weight))
 
     def predict(self, X):
         """Predict every task by the model of its group.
