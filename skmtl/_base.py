@@ -210,8 +210,11 @@ class BaseMultiTask(FittedMultiTask):
                 )
             if isinstance(spec, str) and spec == "infer":
                 spec = self._infer_kind(column)
-            prepared[column.name] = self._resolve_task(spec, column).prepare(
-                column.labels, weight, name=column.name, classes=known.get(column.name)
+            task, classes = self._resolve_task(spec, column), known.get(column.name)
+            if task.ordered and classes is None:
+                classes = targets.categories_in_order(column)
+            prepared[column.name] = task.prepare(
+                column.labels, weight, name=column.name, classes=classes
             )
         return prepared
 

@@ -28,6 +28,7 @@ def architecture_of(n_features: int, criterion: TaskLosses, plan: Any) -> Archit
         dropout=plan.dropout,
         task_kinds=tuple(t for t, group in enumerate(criterion.groups) for _ in range(group.size)),
         task_order=tuple(criterion.order),
+        task_constants=tuple(criterion.task_constants),
     )
 
 

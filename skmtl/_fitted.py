@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import skmtl
 from skmtl import _engine, _export, _task_view, metrics, targets
+from skmtl._distributions import Distributions
 from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
 from skmtl.targets import Column, Container
@@ -23,7 +24,7 @@ from skmtl.tasks import Task
 from skmtl.training import MultiTaskModule, MultiTaskNet
 
 
-class FittedMultiTask(NotebookRepr, Members, BaseEstimator):
+class FittedMultiTask(NotebookRepr, Distributions, Members, BaseEstimator):
     """Predict and score; fitting is `BaseMultiTask`'s."""
 
     net_: MultiTaskNet

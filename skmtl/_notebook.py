@@ -128,7 +128,7 @@ def picture_of(scheme: Any, network: Network, architecture: Any) -> list[str]:
     served = {"body": set(), "heads": set()}  # type: dict[str, set[bool]]
     for name, owner in network.owners().items():
         part = "heads" if name.startswith("heads") else "body"
-        if not name.startswith("skip"):
+        if not name.startswith(("skip", "constants")):
             served[part] |= set((owner == SHARED).flatten().tolist())
     by_owner = {(True,): "shared", (False,): "own", (False, True): "both"}
     found = by_owner.get(tuple(sorted(served["body"])), "own")

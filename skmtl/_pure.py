@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from skmtl import targets
 from skmtl._base import BaseMultiTask
 
 
@@ -84,7 +85,8 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
         return arrays[0] if self._container.kind == "vector" else arrays
 
     def _infer_kind(self, column):
-        return "classification"
+        ordered = targets.categories_in_order(column) is not None
+        return "ordinal" if ordered else "classification"
 
     def _accept_kind(self, task, column):
         if task.kind != "classification":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl import _export
@@ -152,6 +153,38 @@ class RegressorView(RegressorMixin, TaskView):
     """A regression task."""
 
     score = TaskView.score
+
+    @available_if(lambda self: hasattr(self._task, "decode_quantiles"))
+    def predict_quantiles(self, X):
+        """Predict the quantiles of a `QuantileTask`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            As in the estimator's `fit`.
+
+        Returns
+        -------
+        quantiles : ndarray of shape (n, n_quantiles)
+            Columns in the order of the task's ``quantiles``.
+        """
+        return self._task.decode_quantiles(self._activated(X))  # type: ignore[attr-defined]
+
+    @available_if(lambda self: hasattr(self._task, "decode_std"))
+    def predict_std(self, X):
+        """Predict the standard deviation of a `HeteroscedasticRegressionTask`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            As in the estimator's `fit`.
+
+        Returns
+        -------
+        std : ndarray of shape (n,)
+            In the target's own unit.
+        """
+        return self._task.decode_std(self._activated(X))  # type: ignore[attr-defined]
 
 
 def view(estimator: Any, task: Any) -> TaskView:

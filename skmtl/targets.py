@@ -146,13 +146,23 @@ def _checked(name: Any, labels: np.ndarray, mask: np.ndarray, dtype: Any) -> Col
     return Column(name, labels, mask, dtype)
 
 
+def categories_in_order(column: Column) -> np.ndarray | None:
+    """Categories of an ordered categorical, from low to high; None of other columns."""
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.ordered:
+        return column.dtype.categories.to_numpy()
+    return None
+
+
 def infer_kind(column: Column) -> str:
     """Guess a column's kind from its labels, warning where the guess is close.
 
-    Floats with a fraction are regression; booleans, strings and categories classification;
-    whole numbers classification up to 20 distinct values, regression above.
+    Floats with a fraction are regression; ordered categories ordinal; booleans, strings and other
+    categories classification; whole numbers classification up to 20 distinct values, regression
+    above.
     """
     labels = column.labels
+    if categories_in_order(column) is not None:
+        return "ordinal"
     if isinstance(column.dtype, pd.CategoricalDtype) or labels.dtype.kind not in "iuf":
         return "classification"
     if labels.dtype.kind == "f" and np.any(labels != np.floor(labels)):
@@ -360,6 +370,7 @@ __all__ = [
     "Container",
     "Targets",
     "align",
+    "categories_in_order",
     "encode",
     "infer_kind",
     "name_classes",

@@ -56,7 +56,7 @@ class TaskRows:
     name: Any
     position: int
     kind: str
-    metric: str
+    metric: Any
     classes: Any
     mask: np.ndarray
     truth: np.ndarray
@@ -92,8 +92,8 @@ def read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Answers, l
     return answers, tasks
 
 
-def _known_tasks(estimator: Any, columns: list[Any]) -> list[tuple[Any, str, str, Any]]:
-    """Name, kind, metric and classes of each task, of skmtl's estimator inside or of the tags."""
+def _known_tasks(estimator: Any, columns: list[Any]) -> list[tuple[Any, str, Any, Any]]:
+    """Name, kind, scorer and classes of each task, of skmtl's estimator inside or of the tags."""
     inner = estimator
     while inner is not None and not hasattr(inner, "tasks_"):
         if isinstance(inner, Pipeline):
@@ -102,7 +102,7 @@ def _known_tasks(estimator: Any, columns: list[Any]) -> list[tuple[Any, str, str
             inner = next((getattr(inner, name) for name in INSIDE if hasattr(inner, name)), None)
     if inner is not None:
         tasks = inner.tasks_.items()
-        return [(n, t.kind, t.metric, getattr(t, "classes_", None)) for n, t in tasks]
+        return [(n, t.kind, t.scorer, getattr(t, "classes_", None)) for n, t in tasks]
     if is_regressor(estimator):
         return [(name, "regression", "r2", None) for name in columns]
     if is_classifier(estimator):

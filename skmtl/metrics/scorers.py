@@ -262,7 +262,7 @@ def _score(task: TaskRows, answers: Answers, metric: Any, sample_weight: Any) ->
         missing = task.kind == "classification" and len(present) < len(task.classes)
         if missing and metric in OVER_ALL_CLASSES:
             keywords["labels"] = task.classes
-    elif not task.mask.all():
+    elif metric is not task.metric and not task.mask.all():  # a task's own asks for predictions too
         X = _safe_indexing(X, np.flatnonzero(task.mask))
     estimator = ONE_TASK[task.kind](task, answers, X)
     try:

@@ -15,7 +15,7 @@ import numpy as np
 
 from skmtl import tasks as kinds
 from skmtl._resolve import resolve
-from skmtl.targets import Column, infer_kind, name_tasks, read_columns
+from skmtl.targets import Column, categories_in_order, infer_kind, name_tasks, read_columns
 from skmtl.tasks import Task
 
 from .stratification import NONE, count_labels
@@ -78,7 +78,10 @@ def _group(column: Column, spec: Any) -> tuple[np.ndarray, list[Any]]:
         if isinstance(spec, str) and spec == "infer":
             spec = infer_kind(column)
         task = resolve(spec, kinds, Task, parameter=f"tasks[{column.name!r}]")
-        task = task.prepare(column.labels, np.ones(len(column.labels)), name=column.name)
+        order = categories_in_order(column) if task.ordered else None
+        task = task.prepare(
+            column.labels, np.ones(len(column.labels)), name=column.name, classes=order
+        )
         strata = task.strata(task.encode(column.labels, name=column.name))
     _, first, groups = np.unique(strata, return_index=True, return_inverse=True)
     return groups, column.labels[first].tolist() if task.kind == "classification" else []

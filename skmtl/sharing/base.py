@@ -23,8 +23,9 @@ class Architecture:
     """What the estimator's parameters and the data ask of a network.
 
     Tasks stand in the engine's order: ``task_outputs`` lists the output columns of each,
-    ``task_kinds`` a number that tasks of one kind share (their output layers can be compared), and
-    ``task_order`` where each stands in the target table.
+    ``task_kinds`` a number that tasks of one kind share (their output layers can be compared),
+    ``task_order`` where each stands in the target table, and ``task_constants`` how many of its
+    columns, the last ones, do not depend on the inputs (none where it is empty).
     """
 
     n_features: int
@@ -35,6 +36,7 @@ class Architecture:
     dropout: float
     task_kinds: tuple[int, ...]
     task_order: tuple[int, ...]
+    task_constants: tuple[int, ...] = ()
 
     @property
     def n_tasks(self) -> int:

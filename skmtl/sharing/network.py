@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Generator, Tensor, nn
 
-from .base import Architecture, Network
+from .base import Architecture, Block, Network
 from .checks import check_skip
 from .layers import Layer, TaskHeads, hidden_layers, per_copy
 
@@ -25,11 +26,19 @@ class TaskNetwork(Network):
     heads, skip : TaskHeads
         Outputs (K, b, C) of the features, and of the inputs; no skip where a task is a linear
         model without it.
+    constants : Constants, default=None
+        What stands in place of the outputs that do not depend on the inputs, if any.
     """
 
-    def __init__(self, body: nn.Module, heads: TaskHeads, skip: TaskHeads | None):
+    def __init__(
+        self,
+        body: nn.Module,
+        heads: TaskHeads,
+        skip: TaskHeads | None,
+        constants: Constants | None = None,
+    ):
         super().__init__()
-        self.body, self.heads, self.skip = body, heads, skip
+        self.body, self.heads, self.skip, self.constants = body, heads, skip, constants
 
     @classmethod
     def around(
@@ -64,7 +73,8 @@ class TaskNetwork(Network):
             kinds=kinds,
             last=last,
         )
-        return cls(body, heads, skip)
+        constants = Constants(a, len(generators)) if any(a.task_constants) else None
+        return cls(body, heads, skip, constants)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (K, b, C) of inputs (K, b, d)."""
@@ -77,7 +87,8 @@ class TaskNetwork(Network):
 
     def outputs(self, features: Tensor, x: Tensor) -> Tensor:
         """Outputs (K, b, C) of features, and of the inputs through the skip."""
-        return self.heads(features, None if self.skip is None else self.skip(x))
+        outputs = self.heads(features, None if self.skip is None else self.skip(x))
+        return outputs if self.constants is None else self.constants(outputs)
 
     def linear_heads(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
         """Weight and owner of the heads' one matrix product, where they are one."""
@@ -88,6 +99,33 @@ class TaskNetwork(Network):
     def n_tasks(self) -> int:
         """Number of tasks."""
         return self.heads.n_tasks
+
+
+class Constants(Block):
+    """Puts numbers that are learned, but do not depend on the inputs, in place of some outputs.
+
+    The weights behind these outputs get no gradient, so they stay at the zero they start from.
+    """
+
+    keep: Tensor
+
+    def __init__(self, architecture: Architecture, n_members: int):
+        super().__init__()
+        outputs, constants = architecture.task_outputs, architecture.task_constants
+        keep = [c < n - m for n, m in zip(outputs, constants, strict=True) for c in range(n)]
+        self.register_buffer("keep", torch.tensor(keep))
+        self.bias = nn.Parameter(torch.zeros(n_members, 1, len(keep)))
+        self.owner = torch.repeat_interleave(
+            torch.arange(len(outputs)), torch.tensor(outputs)
+        )
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Outputs (K, b, C), with the constants in their places."""
+        return torch.where(self.keep, outputs, self.bias)
+
+    def owners(self) -> dict[str, Tensor]:
+        """Each is its task's."""
+        return {"bias": self.owner}
 
 
 class Towers(nn.Module):

@@ -12,7 +12,18 @@ RegressionTask(loss='huber')
 
 from .base import Task
 from .classification import ClassificationTask
+from .heteroscedastic import HeteroscedasticRegressionTask
 from .losses import TaskLosses
+from .ordinal import OrdinalTask
+from .quantile import QuantileTask
 from .regression import RegressionTask
 
-__all__ = ["ClassificationTask", "RegressionTask", "Task", "TaskLosses"]
+__all__ = [
+    "ClassificationTask",
+    "HeteroscedasticRegressionTask",
+    "OrdinalTask",
+    "QuantileTask",
+    "RegressionTask",
+    "Task",
+    "TaskLosses",
+]

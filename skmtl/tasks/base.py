@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names, make_scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,14 +27,21 @@ class Task(BaseEstimator, ABC):
     kind : {"classification", "regression"}
         What scikit-learn would call an estimator of this column.
     metric : str
-        Name of the scikit-learn scorer that judges the task by default; greater is better.
+        Name of what judges the task by default, a scikit-learn scorer's where it has one; greater
+        is better.
     n_values : int
         Numbers that encode one label.
+    n_constants : int
+        How many of the outputs, the last ones, are numbers that do not depend on the inputs.
+    ordered : bool
+        Whether its classes have an order.
     """
 
     kind: ClassVar[str]
-    metric: ClassVar[str]
-    n_values: ClassVar[int] = 1
+    metric: str
+    n_values: int = 1
+    n_constants: int = 0
+    ordered: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(
@@ -113,3 +122,10 @@ class Task(BaseEstimator, ABC):
     @abstractmethod
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
         """Value of `metric` on labels that are all present."""
+
+    @property
+    def scorer(self) -> Any:
+        """What `multitask_scorer` judges the task by: the name of a scorer, or a scorer."""
+        if self.metric in get_scorer_names():
+            return self.metric
+        return make_scorer(partial(self.evaluate, sample_weight=None))

@@ -61,6 +61,11 @@ class TaskLosses(nn.Module):
         """Number of output columns of each task, in the engine's order."""
         return [task.n_outputs for task in self.tasks]
 
+    @property
+    def task_constants(self) -> list[int]:
+        """How many of them, the last ones, do not depend on the inputs."""
+        return [task.n_constants for task in self.tasks]
+
     def forward(
         self, outputs: Tensor, values: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:

@@ -63,10 +63,7 @@ class RegressionTask(Task):
         self.standardize = standardize
 
     def prepare(self, labels, weight, *, name, classes=None):
-        if classes is not None:
-            raise ValueError(
-                f"Task {name!r} is a regression and has no classes. Found {classes!r}."
-            )
+        refuse_classes(classes, name)
         if not isinstance(self.loss, str) or self.loss not in LOSSES:
             raise ValueError(
                 f"Task {name!r}: RegressionTask's loss must be one of {list(LOSSES)}. "
@@ -77,21 +74,12 @@ class RegressionTask(Task):
                 f"Task {name!r}: RegressionTask's standardize must be True or False. "
                 f"Found {self.standardize!r}."
             )
-        labels = _numbers(labels, name)
-        if not self.standardize:
-            self.center_, self.scale_ = 0.0, 1.0
-            return self
-        peak = float(np.abs(labels).max()) or 1.0  # squares of labels / peak cannot overflow
-        center = np.average(labels / peak, weights=weight)
-        scale = np.sqrt(np.average((labels / peak - center) ** 2, weights=weight))
-        # a constant column has no unit to learn from; rounding may leave it a hair above zero
-        constant = scale <= 10 * np.finfo(float).eps * abs(center)
-        self.center_ = float(center * peak)
-        self.scale_ = 1.0 if constant else float(scale * peak)
+        labels = numbers(labels, name)
+        self.center_, self.scale_ = unit(labels, weight) if self.standardize else (0.0, 1.0)
         return self
 
     def encode(self, labels, *, name):
-        return ((_numbers(labels, name) - self.center_) / self.scale_)[:, None]
+        return ((numbers(labels, name) - self.center_) / self.scale_)[:, None]
 
     @property
     def n_outputs(self) -> int:
@@ -105,10 +93,7 @@ class RegressionTask(Task):
         return LOSSES[self.loss](outputs, values)
 
     def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-        total = weight.sum(1)
-        mean = (values * weight).sum(1) / total
-        spread = ((values - mean.unsqueeze(1)).square() * weight).sum(1)
-        return 1 - ((outputs - values).square() * weight).sum(1) / spread
+        return r2(outputs, values, weight)
 
     def activate(self, outputs: Tensor) -> Tensor:
         return outputs.unsqueeze(-1)
@@ -117,12 +102,40 @@ class RegressionTask(Task):
         return activated[:, 0] * self.scale_ + self.center_
 
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
-        if len(y_true) < 2:
-            return float("nan")
-        return float(r2_score(y_true, y_pred, sample_weight=sample_weight))
+        return evaluate_r2(y_true, y_pred, sample_weight)
 
 
-def _numbers(labels: np.ndarray, name: Any) -> np.ndarray:
+def r2(predicted: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    """R² (K, G) of predictions, values and weights, all (K, b, G)."""
+    mean = (values * weight).sum(1) / weight.sum(1)
+    spread = ((values - mean.unsqueeze(1)).square() * weight).sum(1)
+    return 1 - ((predicted - values).square() * weight).sum(1) / spread
+
+
+def evaluate_r2(y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
+    """R², which one label does not define."""
+    if len(y_true) < 2:
+        return float("nan")
+    return float(r2_score(y_true, y_pred, sample_weight=sample_weight))
+
+
+def refuse_classes(classes: Any, name: Any) -> None:
+    """Raise if a column of numbers was told its classes."""
+    if classes is not None:
+        raise ValueError(f"Task {name!r} is a regression and has no classes. Found {classes!r}.")
+
+
+def unit(labels: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Weighted mean and standard deviation, (m,) each; a deviation of 1 where labels are equal."""
+    peak = float(np.abs(labels).max()) or 1.0  # squares of labels / peak cannot overflow
+    center = np.average(labels / peak, weights=weight)
+    scale = np.sqrt(np.average((labels / peak - center) ** 2, weights=weight))
+    # a constant column has no unit to learn from; rounding may leave it a hair above zero
+    constant = scale <= 10 * np.finfo(float).eps * abs(center)
+    return float(center * peak), 1.0 if constant else float(scale * peak)
+
+
+def numbers(labels: np.ndarray, name: Any) -> np.ndarray:
     """Labels as floats, or an error that names the task and what it found."""
     if labels.dtype.kind in "biuf":
         return labels.astype(float)
