@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from skmtl import _engine, _memory, _parameters, _table, schedules, sharing, targets, tasks
+from skmtl import _engine, _memory, _parameters, _table, _tuning, schedules, sharing, targets, tasks
 from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.targets import Column, Container
@@ -161,14 +161,16 @@ class BaseMultiTask(FittedMultiTask):
         x = _table.to_device(X, device)
         reading = self._read(x, y, sample_weight, first=first, classes=classes)
         previous = None if first else copy.deepcopy(self.net_)  # ours stays if training fails
-        net = _engine.train(self._make_ready(reading, previous=previous, one_epoch=one_epoch))
-        self._keep(net, reading, go_on=one_epoch and not first)
+        ready = self._make_ready(reading, previous=previous, one_epoch=one_epoch)
+        self._keep(_engine.train(ready), reading, ready, go_on=one_epoch and not first)
         return self
 
     def _make_ready(self, reading: Reading, *, previous=None, one_epoch=False) -> Ready:
         """Do what comes between reading and training."""
         plan = self._plan(reading.prepared, _parameters.check_device(self.device))
-        return _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
+        ready = _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
+        _tuning.require_held_out_rows(reading.prepared, ready, first=previous is None)
+        return ready
 
     def _read(self, x: Tensor, y, sample_weight, *, first=True, classes=None, where=None):
         """Read and encode a table of targets for the rows of x, or for those that `where` lists."""
@@ -288,11 +290,11 @@ class BaseMultiTask(FittedMultiTask):
         """Return the scheme for tasks of these names."""
         return resolve(self.sharing, sharing, sharing.Sharing, parameter="sharing")
 
-    def _keep(self, net, reading, *, go_on=False):
+    def _keep(self, net, reading, ready, *, go_on=False):
         before = self._n_labels if go_on else {}  # for the table in notebooks
         self._n_labels = {name: n + before.get(name, 0) for name, n in reading.n_labels.items()}
         self.net_ = net
-        self.tasks_ = prepared = reading.prepared
+        self.tasks_ = prepared = _tuning.tuned(reading.prepared, ready)
         self._container = reading.container
         history = net.history
         keys = [key for key in (history[-1] if len(history) else ()) if key not in NOT_KEPT]

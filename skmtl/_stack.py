@@ -98,7 +98,7 @@ def train_stack(stack: Sequence[Job], callbacks: Sequence[Any] = ()) -> None:
         job.error = error
         if error is None:
             _engine.warn_of_the_end(ready.net)
-            job.estimator._keep(ready.net, job.reading)
+            job.estimator._keep(ready.net, job.reading, ready)
         job.ready = job.reading = None
 
 

@@ -12,6 +12,7 @@ from skmtl import MultiTaskClassifierRegressor, schedules, sharing, tasks
 from skmtl._resolve import known_names, resolve
 from skmtl.sharing import HardSharing
 from skmtl.tasks import (
+    BinaryTask,
     ClassificationTask,
     HeteroscedasticRegressionTask,
     OrdinalTask,
@@ -38,6 +39,9 @@ PREPARED = {
     "ordinal": (OrdinalTask(["c", "a", "b"]), WORDS),
     "coral": (OrdinalTask(loss="coral"), NUMBERS.round() % 5),
     "two in order": (OrdinalTask(), WORDS == "b"),
+    "balanced accuracy": (BinaryTask(0.4), WORDS == "b"),
+    "f1": (BinaryTask(0.6, "f1", {True: 2.0}), WORDS == "b"),
+    "tuned": (BinaryTask("tuned", "accuracy"), WORDS == "b"),
     "median": (QuantileTask([0.5]), NUMBERS),
     "heteroscedastic": (HeteroscedasticRegressionTask(), NUMBERS),
 }
@@ -123,7 +127,7 @@ def test_tasks_side_by_side_have_the_losses_they_have_alone():
 def test_names_of_the_families():
     schemes = "cgc cross_stitch dselectk hard low_rank ltb mmoe mtan none ple related soft"
     assert sorted(known_names(sharing, sharing.Sharing)) == schemes.split()
-    kinds = "classification heteroscedastic_regression ordinal quantile regression"
+    kinds = "binary classification heteroscedastic_regression ordinal quantile regression"
     assert list(known_names(tasks, Task)) == kinds.split()
     assert list(known_names(schedules, schedules.Schedule)) == [
         "alternating",

@@ -11,6 +11,7 @@ RegressionTask(loss='huber')
 """
 
 from .base import Task
+from .binary import BinaryTask
 from .classification import ClassificationTask
 from .heteroscedastic import HeteroscedasticRegressionTask
 from .losses import TaskLosses
@@ -19,6 +20,7 @@ from .quantile import QuantileTask
 from .regression import RegressionTask
 
 __all__ = [
+    "BinaryTask",
     "ClassificationTask",
     "HeteroscedasticRegressionTask",
     "OrdinalTask",

@@ -124,6 +124,18 @@ class Task(BaseEstimator, ABC):
         """Value of `metric` on labels that are all present."""
 
     @property
+    def tunes(self) -> bool:
+        """Whether `tune` has something to do, for which rows must be held back."""
+        return False
+
+    def tune(self, activated: np.ndarray, values: np.ndarray, weight: np.ndarray) -> Task:
+        """Return this task, or a copy that is better set for outputs of rows that did not train.
+
+        Shapes (m, ·) of `activate` and of `encode`, and (m,) label weights > 0.
+        """
+        return self
+
+    @property
     def scorer(self) -> Any:
         """What `multitask_scorer` judges the task by: the name of a scorer, or a scorer."""
         if self.metric in get_scorer_names():

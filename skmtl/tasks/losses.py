@@ -103,9 +103,12 @@ class TaskLosses(nn.Module):
 
     def activate(self, outputs: Tensor) -> list[Tensor]:
         """Activated outputs averaged over the members: a tensor (b, G, m) for each group."""
+        return [a[0] if len(a) == 1 else a.mean(0) for a in self.activate_members(outputs)]
+
+    def activate_members(self, outputs: Tensor) -> list[Tensor]:
+        """Activated outputs of every member: a tensor (K, b, G, m) for each group."""
         parts = zip(self.groups, self._outputs(outputs), strict=True)
-        activated = [g.task.activate(o) for g, o in parts]
-        return [a[0] if len(a) == 1 else a.mean(0) for a in activated]
+        return [g.task.activate(o) for g, o in parts]
 
     def by_task(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """Arrays (n, G, m) of the groups as arrays (n, m) of the tasks, in the table's order."""
