@@ -213,8 +213,8 @@ class BaseMultiTask(FittedMultiTask):
             if isinstance(spec, str) and spec == "infer":
                 spec = self._infer_kind(column)
             task, classes = self._resolve_task(spec, column), known.get(column.name)
-            if task.ordered and classes is None:
-                classes = targets.categories_in_order(column)
+            if classes is None:
+                classes = targets.classes_of(column, task)
             prepared[column.name] = task.prepare(
                 column.labels, weight, name=column.name, classes=classes
             )
@@ -312,6 +312,12 @@ class BaseMultiTask(FittedMultiTask):
     def _arrange(self, by_task: dict[Any, Any]) -> Any:
         """Put what each classification task has (classes, probabilities) in the public form."""
         return by_task
+
+    def _arrays(self, by_task: dict[Any, Any]) -> Any:
+        """scikit-learn's form: a list, or the array of a lone column, or of labels in one group."""
+        arrays = list(by_task.values())
+        alone = len(self.tasks_) == 1 and next(iter(self.tasks_.values())).several
+        return arrays[0] if self._container.kind == "vector" or alone else arrays
 
 
 def _n_rows(X: Any) -> int:

@@ -157,8 +157,7 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     def _arrange(self, by_task):
         if self._container.kind == "frame" or len(by_task) < len(self.tasks_):
             return by_task
-        arrays = list(by_task.values())
-        return arrays[0] if self._container.kind == "vector" else arrays
+        return self._arrays(by_task)
 
     def _declared_kind(self) -> str | None:
         """Return "classification" or "regression" if the parameter `tasks` says so of all tasks."""

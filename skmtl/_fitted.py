@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import skmtl
-from skmtl import _engine, _export, _task_view, metrics, targets
+from skmtl import _engine, _export, _spans, _task_view, metrics, targets
 from skmtl._distributions import Distributions
 from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
@@ -29,6 +29,7 @@ class FittedMultiTask(NotebookRepr, Distributions, Members, BaseEstimator):
 
     net_: MultiTaskNet
     tasks_: dict[Any, Task]
+    tasks: Any
     _container: Container
 
     @property
@@ -69,15 +70,18 @@ class FittedMultiTask(NotebookRepr, Distributions, Members, BaseEstimator):
             If `return_std` and there is a single member, or no regression.
         """
         self._check_fitted()
-        tasks = self.tasks_.values()
-        columns = [task.decode(out) for task, out in zip(tasks, self._forward(X), strict=True)]
-        numbers = [task.kind == "regression" for task in tasks]
+        decoded = {
+            name: task.decode(out)
+            for (name, task), out in zip(self.tasks_.items(), self._forward(X), strict=True)
+        }
+        container, columns, owners = _spans.spread(self._container, decoded)
+        numbers = [self.tasks_[name].kind == "regression" for name in owners]
         index = X.index if isinstance(X, pd.DataFrame) else None
-        predicted = targets.rebuild(self._container, columns, numbers=numbers, index=index)
+        predicted = targets.rebuild(container, columns, numbers=numbers, index=index)
         if not return_std:
             return predicted
-        spread = list(self._spread(X).values())
-        container = replace(self._container, dtypes=[float] * len(spread))
+        container, spread, _ = _spans.spread(self._container, self._spread(X))
+        container = replace(container, dtypes=[float] * len(spread))
         numbers = [True] * len(spread)
         return predicted, targets.rebuild(container, spread, numbers=numbers, index=index)
 
@@ -133,9 +137,10 @@ class FittedMultiTask(NotebookRepr, Distributions, Members, BaseEstimator):
             scores[name] = np.nan
             if len(column.labels):
                 task.encode(column.labels, name=name)  # refuses labels it does not know
-                scores[name] = task.evaluate(
-                    column.labels, task.decode(out[column.mask]), None if weight is None else w
-                )
+                truth, factor = task.compared(column.labels)
+                w = w if factor is None else w * factor
+                given = None if weight is None and factor is None else w
+                scores[name] = task.evaluate(truth, task.decode(out[column.mask]), given)
         return scores
 
     def score(self, X, y, sample_weight=None):
@@ -244,8 +249,11 @@ class FittedMultiTask(NotebookRepr, Distributions, Members, BaseEstimator):
                 f"of samples: {[n_rows, len(columns[0].mask)]}."
             )
         if first:
-            return columns, container
-        return targets.align(columns, container, self._container, list(self.tasks_)), container
+            spans = _spans.spans_of(self.tasks, container.names)
+            return _spans.join(columns, spans), replace(container, spans=spans)
+        fitted = self._container
+        columns = targets.align(columns, container, fitted, fitted.names)
+        return _spans.join(columns, fitted.spans), container
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

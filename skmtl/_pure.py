@@ -81,8 +81,7 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
         return self._arrange(self._probabilities(X))
 
     def _arrange(self, by_task):
-        arrays = list(by_task.values())
-        return arrays[0] if self._container.kind == "vector" else arrays
+        return self._arrays(by_task)
 
     def _infer_kind(self, column):
         ordered = targets.categories_in_order(column) is not None

@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl import _export
+from skmtl import _export, _spans, targets
 from skmtl.tasks import Task
 
 
@@ -58,7 +57,7 @@ class TaskView(BaseEstimator):
 
         Returns
         -------
-        y : ndarray of shape (n,)
+        y : ndarray of shape (n,), or (n, n_columns) for a `MultilabelTask`
             Labels or numbers.
         """
         return self._task.decode(self._activated(X))
@@ -69,20 +68,24 @@ class TaskView(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, d)
-        y : array-like of shape (n,)
-            True labels; rows where it is missing are left out.
+        y : array-like of shape (n,), or (n, n_columns) for a task that reads several
+            True labels; rows where it is missing are left out. Of counts with an exposure, both, or
+            the rates alone.
         sample_weight : array-like of shape (n,), default=None
 
         Returns
         -------
         score : float
         """
-        column = pd.Series(np.asarray(y, dtype=object).reshape(-1))
-        check_consistent_length(X, column, sample_weight)
-        there = column.notna().to_numpy()
-        labels = column[there].infer_objects().to_numpy()
-        weight = None if sample_weight is None else np.asarray(sample_weight)[there]
-        return self._task.evaluate(labels, self.predict(X)[there], weight)
+        columns, _ = targets.read_columns(y)
+        check_consistent_length(X, columns[0].mask, sample_weight)
+        spans = self.estimator._container.spans
+        column = _spans.join_one(columns, self.task, None if spans is None else spans[self.task])
+        labels, factor = self._task.compared(column.labels)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[column.mask]
+        if factor is not None:
+            weight = factor if weight is None else weight * factor
+        return self._task.evaluate(labels, self.predict(X)[column.mask], weight)
 
     def to_torch(self, preprocessing=None):
         """Make a torch module that predicts this task alone.
@@ -130,7 +133,7 @@ class ClassifierView(ClassifierMixin, TaskView):
 
     @property
     def classes_(self) -> np.ndarray:
-        """Class labels, in sorted order."""
+        """Class labels, in sorted order; of a `MultilabelTask`, the names of its columns."""
         return self._task.classes_  # type: ignore[attr-defined]
 
     def predict_proba(self, X):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -26,22 +26,30 @@ SURE_NUMBERS = 40  # from here "numbers" is none either
 
 @dataclass(frozen=True)
 class Column:
-    """One column: ``labels`` holds the labelled rows only, in order; ``mask`` (n,) says which."""
+    """One column: ``labels`` holds the labelled rows only, in order; ``mask`` (n,) says which.
+
+    ``parts`` names the columns of the table that it was joined of, if several.
+    """
 
     name: Any
     labels: np.ndarray
     mask: np.ndarray
     dtype: Any
+    parts: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
 class Container:
-    """What the target came in: ``kind`` is "vector", "array" or "frame" (with its columns)."""
+    """What the target came in: ``kind`` is "vector", "array" or "frame" (with its columns).
+
+    ``spans`` says which columns each task reads, where that is not the one of its name (`_spans`).
+    """
 
     kind: str
     names: list[Any]
     dtypes: list[Any]
     columns: Any = None
+    spans: Any = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,13 @@ def categories_in_order(column: Column) -> np.ndarray | None:
     if isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.ordered:
         return column.dtype.categories.to_numpy()
     return None
+
+
+def classes_of(column: Column, task: Task) -> Any:
+    """What a column says of its classes beside its labels: their order, or names of its parts."""
+    if task.several:
+        return column.parts or None
+    return categories_in_order(column) if task.ordered else None
 
 
 def infer_kind(column: Column) -> str:
@@ -292,12 +307,12 @@ def weigh_columns(
     """Drop the labels whose weight is zero; return the columns and their labels' weights."""
     if weight is None:
         one = np.ones(1)  # repeated without memory
-        return list(columns), [np.broadcast_to(one, c.labels.shape) for c in columns]
+        return list(columns), [np.broadcast_to(one, len(c.labels)) for c in columns]
     kept = []
     for t, column in enumerate(columns):
         counts = weight[column.mask, t] > 0
         mask = column.mask & (weight[:, t] > 0)
-        kept.append(Column(column.name, column.labels[counts], mask, column.dtype))
+        kept.append(replace(column, labels=column.labels[counts], mask=mask))
     return kept, [weight[c.mask, t] for t, c in enumerate(kept)]
 
 
@@ -371,6 +386,7 @@ __all__ = [
     "Targets",
     "align",
     "categories_in_order",
+    "classes_of",
     "encode",
     "infer_kind",
     "name_classes",

@@ -14,7 +14,9 @@ from skmtl.sharing import HardSharing
 from skmtl.tasks import (
     BinaryTask,
     ClassificationTask,
+    CountTask,
     HeteroscedasticRegressionTask,
+    MultilabelTask,
     OrdinalTask,
     QuantileTask,
     RegressionTask,
@@ -27,6 +29,9 @@ from skmtl.weighting import FixedWeights
 
 rng = np.random.default_rng(0)
 NUMBERS, WORDS = rng.normal(5, 3, size=40), np.array(["a", "b", "c", "b"] * 10)
+COUNTS = rng.poisson(3, size=40).astype(float)
+LABELS = np.where(rng.random((40, 3)) < 0.2, np.nan, rng.integers(0, 2, size=(40, 3)))
+LABELS[np.isnan(LABELS).all(1)] = 1
 # every kind of task with labels it accepts; a new kind adds a line here
 PREPARED = {
     "squared_error": (RegressionTask(), NUMBERS),
@@ -42,6 +47,9 @@ PREPARED = {
     "balanced accuracy": (BinaryTask(0.4), WORDS == "b"),
     "f1": (BinaryTask(0.6, "f1", {True: 2.0}), WORDS == "b"),
     "tuned": (BinaryTask("tuned", "accuracy"), WORDS == "b"),
+    "counts": (CountTask(), COUNTS),
+    "counts and exposure": (CountTask("days"), np.column_stack([COUNTS, 1 + COUNTS % 5])),
+    "labels": (MultilabelTask(["a", "b", "c"]), LABELS),
     "median": (QuantileTask([0.5]), NUMBERS),
     "heteroscedastic": (HeteroscedasticRegressionTask(), NUMBERS),
 }
@@ -85,7 +93,10 @@ def test_the_score_of_training_is_the_metric_of_sklearn(prepared):
     values = torch.from_numpy(task.encode(labels, name="y")).unsqueeze(0)
     weight = torch.from_numpy(rng.integers(0, 3, size=(1, 40, 1)).astype(float))
     [activated] = losses.by_task([a.numpy() for a in losses.activate(outputs)])
-    expected = task.evaluate(labels, task.decode(activated), weight[0, :, 0].numpy())
+    truth, factor = task.compared(labels)
+    counts = weight[0, :, 0].numpy() * (1 if factor is None else factor)
+    expected = task.evaluate(truth, task.decode(activated), counts)
+    weight = torch.from_numpy(counts).view(1, 40, 1)
     assert float(losses.score(outputs, values, weight)) == pytest.approx(expected)
 
 
@@ -127,7 +138,7 @@ def test_tasks_side_by_side_have_the_losses_they_have_alone():
 def test_names_of_the_families():
     schemes = "cgc cross_stitch dselectk hard low_rank ltb mmoe mtan none ple related soft"
     assert sorted(known_names(sharing, sharing.Sharing)) == schemes.split()
-    kinds = "binary classification heteroscedastic_regression ordinal quantile regression"
+    kinds = "binary classification count heteroscedastic_regression multilabel ordinal quantile regression"
     assert list(known_names(tasks, Task)) == kinds.split()
     assert list(known_names(schedules, schedules.Schedule)) == [
         "alternating",

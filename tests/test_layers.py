@@ -18,16 +18,18 @@ MAY_IMPORT = {
     "weighting": {"_checks"},
     "training": set(),
     "targets": {"tasks"},
+    "_spans": {"_checks", "_resolve", "targets", "tasks"},
     "model_selection": {
         "_base",
         "_checks",
         "_parameters",
         "_resolve",
+        "_spans",
         "_stack",
         "targets",
         "tasks",
     },
-    "metrics": {"_checks", "_html", "_parameters", "targets"},
+    "metrics": {"_checks", "_html", "_parameters", "_spans", "targets"},
     "inspection": {"_checks", "_html", "metrics", "model_selection"},
 }
 ONLY = {

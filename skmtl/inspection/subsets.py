@@ -30,6 +30,7 @@ def for_tasks(estimator: Any, names: Sequence[Any], every: Sequence[Any]) -> Any
     """
     model = clone(estimator)
     last = last_step(model)
+    _require_single_columns(last.tasks)
     positions = [list(every).index(name) for name in names]
     for parameter in ("tasks", "loss_weights"):
         value = getattr(last, parameter)
@@ -44,3 +45,14 @@ def for_tasks(estimator: Any, names: Sequence[Any], every: Sequence[Any]) -> Any
             if parameter in ("relation", "sharing__relation") and not isinstance(value, str):
                 last.set_params(**{parameter: "learned"})
     return model
+
+
+def _require_single_columns(tasks: Any) -> None:
+    """Raise where a task reads several columns of y: which rows of a table are tasks is then open."""
+    specs = tasks.items() if isinstance(tasks, Mapping) else [("y", tasks)]
+    for name, spec in specs:
+        if getattr(spec, "several", False) or getattr(spec, "exposure", None) is not None:
+            raise ValueError(
+                f"Each task must be a column of y, to be trained with and without the others. Found "
+                f"task {name!r}: {spec!r}."
+            )

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
@@ -18,7 +18,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 
-from skmtl import targets
+from skmtl import _spans, targets
+from skmtl.targets import Column
 
 # where a meta-estimator keeps the one that it fitted
 INSIDE = ("best_estimator_", "estimator_", "regressor_", "classifier_")
@@ -27,9 +28,14 @@ INSIDE = ("best_estimator_", "estimator_", "regressor_", "classifier_")
 class Answers:
     """What a fitted estimator says of rows: asked at once for labels, once at most for more."""
 
-    def __init__(self, estimator: Any, X: Any):
-        self.estimator, self.X = estimator, X
-        self.columns, self.container = targets.read_columns(estimator.predict(X))
+    def __init__(self, estimator: Any, X: Any, spans: Any = None):
+        self.estimator, self.X, self.spans = estimator, X, spans
+        columns, self.container = targets.read_columns(estimator.predict(X))
+        self.columns = _spans.join(columns, spans, predicted=True)
+
+    def again(self, X: Any) -> Answers:
+        """What it says of other rows."""
+        return Answers(self.estimator, X, self.spans)
 
     @cached_property
     def _probabilities(self) -> Any:
@@ -49,6 +55,8 @@ class Answers:
 class TaskRows:
     """A task's labels beside its predictions, as positions among ``classes`` or as numbers.
 
+    ``kind`` is that of the task, or "multilabel", where labels are indicators (m, n_columns).
+
     ``truth``, ``predicted`` and ``weight`` (m,) hold the rows of ``mask`` (n,); ``problem`` says
     why they cannot be compared, if so.
     """
@@ -63,53 +71,96 @@ class TaskRows:
     predicted: np.ndarray
     weight: np.ndarray
     problem: str
+    weighed: bool = False  # also without sample weights
 
     def labels(self, values: np.ndarray) -> np.ndarray:
         return values if self.classes is None else self.classes[values]
 
 
+class _Known(NamedTuple):
+    """What is known of a task: see `TaskRows`; ``task`` is skmtl's, if it is one's."""
+
+    name: Any
+    kind: str
+    metric: Any
+    classes: Any
+    task: Any = None
+
+
 def read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Answers, list[TaskRows]]:
     """Predictions and labels side by side, in the order of the estimator's tasks."""
-    answers = Answers(estimator, X)
+    inner = _skmtl_inside(estimator)
+    fitted = None if inner is None else inner._container
+    spans = None if fitted is None else fitted.spans
+    answers = Answers(estimator, X, spans)
     columns, container = targets.read_columns(y)
     check_consistent_length(answers.columns[0].mask, columns[0].mask)
-    known = _known_tasks(estimator, [c.name for c in columns])
-    names = [name for name, *_ in known]
-    columns = targets.align(columns, container, answers.container, names)
+    known = _known_tasks(estimator, inner, [c.name for c in columns])
+    names = [task.name for task in known]
+    if spans is None:
+        columns = targets.align(columns, container, answers.container, names)
+    else:
+        columns = _spans.join(targets.align(columns, container, fitted, fitted.names), spans)
     weight = targets.read_weight(sample_weight, len(columns[0].mask), names)
     columns, weights = targets.weigh_columns(columns, weight)
-    tasks = []
-    for t, (name, kind, metric, classes) in enumerate(known):
-        mask, problem = columns[t].mask, "" if len(columns[t].labels) else "it has no label here"
-        predicted = as_numbers(answers.columns[t].labels[mask], classes)
-        try:
-            truth = as_numbers(columns[t].labels, classes)
-        except ValueError as error:
-            truth, problem = predicted, f"{error}"
-        tasks.append(
-            TaskRows(name, t, kind, metric, classes, mask, truth, predicted, weights[t], problem)
-        )
-    return answers, tasks
+    rows = zip(known, columns, answers.columns, weights, strict=True)
+    return answers, [_side_by_side(t, *row) for t, row in enumerate(rows)]
 
 
-def _known_tasks(estimator: Any, columns: list[Any]) -> list[tuple[Any, str, Any, Any]]:
-    """Name, kind, scorer and classes of each task, of skmtl's estimator inside or of the tags."""
+def _side_by_side(
+    position: int, known: _Known, column: Column, answer: Column, weight: np.ndarray
+) -> TaskRows:
+    mask, problem = column.mask, "" if len(column.labels) else "it has no label here"
+    labels, factor = column.labels, None
+    if known.task is not None:
+        labels, factor = known.task.compared(labels)
+    predicted = as_numbers(answer.labels[mask], known.classes)
+    try:
+        truth = as_numbers(labels, known.classes)
+    except ValueError as error:
+        truth, problem = predicted, f"{error}"
+    return TaskRows(
+        known.name,
+        position,
+        known.kind,
+        known.metric,
+        known.classes,
+        mask,
+        truth,
+        predicted,
+        weight if factor is None else weight * factor,
+        problem,
+        factor is not None,
+    )
+
+
+def _skmtl_inside(estimator: Any) -> Any:
+    """The fitted estimator of skmtl in a pipeline or search; None if there is none."""
     inner = estimator
     while inner is not None and not hasattr(inner, "tasks_"):
         if isinstance(inner, Pipeline):
             inner = inner.steps[-1][1]
         else:
             inner = next((getattr(inner, name) for name in INSIDE if hasattr(inner, name)), None)
+    return inner
+
+
+def _known_tasks(estimator: Any, inner: Any, columns: list[Any]) -> list[_Known]:
+    """What is known of each task, of skmtl's estimator inside or of the tags."""
     if inner is not None:
-        tasks = inner.tasks_.items()
-        return [(n, t.kind, t.scorer, getattr(t, "classes_", None)) for n, t in tasks]
+        return [
+            _Known(name, "multilabel", task.scorer, None, task)
+            if task.several
+            else _Known(name, task.kind, task.scorer, getattr(task, "classes_", None), task)
+            for name, task in inner.tasks_.items()
+        ]
     if is_regressor(estimator):
-        return [(name, "regression", "r2", None) for name in columns]
+        return [_Known(name, "regression", "r2", None) for name in columns]
     if is_classifier(estimator):
         classes = estimator.classes_
         by_task = classes if isinstance(classes, list) else [classes]
         pairs = zip(columns, by_task, strict=len(columns) == len(by_task))
-        return [(name, "classification", "accuracy", classes) for name, classes in pairs]
+        return [_Known(name, "classification", "accuracy", classes) for name, classes in pairs]
     raise TypeError(
         "Parameter estimator must be a fitted estimator of skmtl, a pipeline or search with one "
         f"inside, or a classifier or regressor of scikit-learn. Found {estimator!r}."

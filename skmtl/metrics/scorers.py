@@ -220,7 +220,7 @@ class OneTask(BaseEstimator):
     def predict(self, X):
         if X is self.X:
             return self.task.labels(self.task.predicted)
-        asked = Answers(self.answers.estimator, X).columns[self.task.position].labels
+        asked = self.answers.again(X).columns[self.task.position].labels
         return self.task.labels(as_numbers(asked, self.task.classes))
 
     def __sklearn_is_fitted__(self):
@@ -238,14 +238,26 @@ class OneTaskClassifier(ClassifierMixin, OneTask):
     def predict_proba(self, X):
         if X is self.X:
             return self.answers.probabilities(self.task)[self.task.mask]
-        return Answers(self.answers.estimator, X).probabilities(self.task)
+        return self.answers.again(X).probabilities(self.task)
 
 
 class OneTaskRegressor(RegressorMixin, OneTask):
     """A regression."""
 
 
-ONE_TASK = {"classification": OneTaskClassifier, "regression": OneTaskRegressor}
+class OneTaskMultilabel(OneTaskClassifier):
+    """A group of labels, in the form of indicators."""
+
+    @property
+    def classes_(self):
+        return np.tile([0, 1], (self.task.predicted.shape[1], 1))
+
+
+ONE_TASK = {
+    "classification": OneTaskClassifier,
+    "multilabel": OneTaskMultilabel,
+    "regression": OneTaskRegressor,
+}
 
 
 def _score(task: TaskRows, answers: Answers, metric: Any, sample_weight: Any) -> tuple[float, str]:
@@ -255,7 +267,8 @@ def _score(task: TaskRows, answers: Answers, metric: Any, sample_weight: Any) ->
     present = np.unique(task.truth)
     if task.kind == "classification" and len(present) == 1:
         return np.nan, f"it has one class only here, {task.labels(present).tolist()[0]!r}"
-    keywords = {} if sample_weight is None else {"sample_weight": task.weight}
+    weighed = task.weighed or sample_weight is not None
+    keywords = {"sample_weight": task.weight} if weighed else {}
     scorer, X = metric, answers.X
     if isinstance(metric, str):
         scorer = get_scorer(metric)  # asks for predictions alone: X need not be cut

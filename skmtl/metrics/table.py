@@ -22,6 +22,7 @@ from .reading import Answers, TaskRows, read, warn_unscored
 
 COLUMNS = {
     "classification": ["accuracy", "f1_macro", "log_loss", "roc_auc"],
+    "multilabel": ["accuracy", "f1_macro", "log_loss", "roc_auc"],
     "regression": ["r2", "mae", "rmse"],
 }
 AT_ONCE = 2**22  # weights of a chunk of resamples, 32 MB of them
@@ -94,7 +95,7 @@ def score_table(
     rng = np.random.default_rng(draw_seeds(random_state, 1)[0])
     answers, tasks = read(estimator, X, y, sample_weight)
     warn_unscored({t.name: t.problem for t in tasks if t.mask.any()})  # no label: n_labels says it
-    metrics = [metric for of_kind in COLUMNS.values() for metric in of_kind]
+    metrics = dict.fromkeys(metric for of_kind in COLUMNS.values() for metric in of_kind)
     values = np.stack([_measure(t, answers, t.weight[:, None])[:, 0] for t in tasks])  # (T, M)
     table: dict[str, Any] = {"kind": [t.kind for t in tasks]}
     table["n_labels"] = [int(t.mask.sum()) for t in tasks]
@@ -138,7 +139,8 @@ def _measure(task: TaskRows, answers: Answers, weight: np.ndarray) -> np.ndarray
             if task.kind == "regression":
                 found = _regression_scores(task.truth, task.predicted, weight)
             else:
-                found = _classification_scores(task, answers.probabilities(task), weight)
+                of_kind = _label_scores if task.kind == "multilabel" else _classification_scores
+                found = of_kind(task, answers.probabilities(task), weight)
         scores.update(zip(COLUMNS[task.kind], found, strict=False))
     return np.stack(list(scores.values()))
 
@@ -160,6 +162,26 @@ def _classification_scores(
     judged = classes[1:] if len(classes) == 2 else classes
     aucs = [_auc(proba[:, c], true[c], weight) for c in judged]
     return [*scores, _mean_there(np.stack(aucs))]
+
+
+def _label_scores(
+    task: TaskRows, proba: np.ndarray | None, weight: np.ndarray
+) -> list[np.ndarray]:
+    """Of indicators (m, q), missing where NaN: means over the q labels, but for the accuracy."""
+    there = ~np.isnan(task.truth)
+    right = ((task.truth == task.predicted) | ~there).all(1)
+    scores, of_label = [right @ weight / weight.sum(0)], []
+    for j in range(there.shape[1]):
+        rows = there[:, j]
+        true, said, own = task.truth[rows, j] == 1, task.predicted[rows, j] == 1, weight[rows]
+        f1 = 2 * ((true & said) @ own) / (true @ own + said @ own)
+        of_label.append([f1])
+        if proba is not None:
+            p = proba[task.mask][rows, j]
+            floor = np.finfo(p.dtype).eps
+            of_truth = np.clip(np.where(true, p, 1 - p), floor, 1 - floor)
+            of_label[-1] += [-np.log(of_truth) @ own / own.sum(0), _auc(p, true, own)]
+    return scores + [_mean_there(np.stack(values)) for values in zip(*of_label, strict=True)]
 
 
 def _auc(score: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> np.ndarray:

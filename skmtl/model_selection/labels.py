@@ -15,7 +15,8 @@ import numpy as np
 
 from skmtl import tasks as kinds
 from skmtl._resolve import resolve
-from skmtl.targets import Column, categories_in_order, infer_kind, name_tasks, read_columns
+from skmtl._spans import join, spans_of
+from skmtl.targets import Column, classes_of, infer_kind, name_tasks, read_columns
 from skmtl.tasks import Task
 
 from .stratification import NONE, count_labels
@@ -49,6 +50,7 @@ def read_table(y: Any) -> list[Column]:
 def read_labels(y: Any, tasks: Any) -> Labels:
     """Number the classes or bins of each task and, where it has gaps, "there" and "missing"."""
     columns = read_table(y)
+    columns = join(columns, spans_of(tasks, [c.name for c in columns]))
     n, of_a_task = len(columns[0].mask), 2.0 * len(columns) + 1  # more than a swap loses in classes
     codes, worth, names, owner = [], [0.0], [""], [-1]  # of `NONE`
     for t, (column, spec) in enumerate(zip(columns, name_tasks(tasks, columns), strict=True)):
@@ -78,13 +80,12 @@ def _group(column: Column, spec: Any) -> tuple[np.ndarray, list[Any]]:
         if isinstance(spec, str) and spec == "infer":
             spec = infer_kind(column)
         task = resolve(spec, kinds, Task, parameter=f"tasks[{column.name!r}]")
-        order = categories_in_order(column) if task.ordered else None
-        task = task.prepare(
-            column.labels, np.ones(len(column.labels)), name=column.name, classes=order
-        )
+        known, weight = classes_of(column, task), np.ones(len(column.labels))
+        task = task.prepare(column.labels, weight, name=column.name, classes=known)
         strata = task.strata(task.encode(column.labels, name=column.name))
     _, first, groups = np.unique(strata, return_index=True, return_inverse=True)
-    return groups, column.labels[first].tolist() if task.kind == "classification" else []
+    named = task.kind == "classification" and not task.several
+    return groups, column.labels[first].tolist() if named else []
 
 
 def warn_of_missing(

@@ -196,8 +196,10 @@ def _by_class(
         return join(answers) if index is None else pd.DataFrame(join(answers), index, names)
     by_task = [_by_name(answer, names) for answer in answers]
     seen = [_by_name(est.classes_, names) for est in fitted]
-    joined, absent = {}, []
+    joined, absent = _groups(by_task, seen, names, join, index), []
     for column in columns:
+        if column.name in joined:
+            continue
         given = [answer[column.name] for answer in by_task if column.name in answer]
         if not given:
             continue
@@ -232,6 +234,22 @@ def _by_class(
     if form is dict:
         return joined
     return list(joined.values()) if form is list else joined[names[0]]
+
+
+def _groups(
+    answers: Sequence[Any],
+    seen: Sequence[Any],
+    columns: Sequence[Any],
+    join: Callable[[Sequence[Any]], Any],
+    index: Any,
+) -> dict[Any, Any]:
+    """Answers of the tasks that are groups of columns, whose classes are the names of these."""
+    joined: dict[Any, Any] = {}
+    for name, classes in seen[0].items():
+        if answers[0][name].ndim == 2 and set(classes) <= set(columns):
+            table = join([answer[name] for answer in answers])
+            joined[name] = table if index is None else pd.DataFrame(table, index, classes)
+    return joined
 
 
 def _by_name(answer: Any, names: Sequence[Any]) -> dict[Any, Any]:

@@ -13,8 +13,10 @@ RegressionTask(loss='huber')
 from .base import Task
 from .binary import BinaryTask
 from .classification import ClassificationTask
+from .count import CountTask
 from .heteroscedastic import HeteroscedasticRegressionTask
 from .losses import TaskLosses
+from .multilabel import MultilabelTask
 from .ordinal import OrdinalTask
 from .quantile import QuantileTask
 from .regression import RegressionTask
@@ -22,7 +24,9 @@ from .regression import RegressionTask
 __all__ = [
     "BinaryTask",
     "ClassificationTask",
+    "CountTask",
     "HeteroscedasticRegressionTask",
+    "MultilabelTask",
     "OrdinalTask",
     "QuantileTask",
     "RegressionTask",

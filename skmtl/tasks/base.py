@@ -35,6 +35,8 @@ class Task(BaseEstimator, ABC):
         How many of the outputs, the last ones, are numbers that do not depend on the inputs.
     ordered : bool
         Whether its classes have an order.
+    several : bool
+        Whether it is a group of columns, and labels are of shape (m, n_columns), NaN where missing.
     """
 
     kind: ClassVar[str]
@@ -42,6 +44,14 @@ class Task(BaseEstimator, ABC):
     n_values: int = 1
     n_constants: int = 0
     ordered: ClassVar[bool] = False
+    several: ClassVar[bool] = False
+
+    def reads(self, name: Any) -> tuple[list[Any], list[Any]]:
+        """Columns of the table that the task ``name`` predicts, and others that it only reads.
+
+        Where they are several, `prepare` and `encode` get labels of shape (m, n_columns).
+        """
+        return [name], []
 
     @abstractmethod
     def prepare(
@@ -123,6 +133,10 @@ class Task(BaseEstimator, ABC):
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
         """Value of `metric` on labels that are all present."""
 
+    def compared(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """What predictions are compared with, and a factor on the labels' weights; None means one."""
+        return labels, None
+
     @property
     def tunes(self) -> bool:
         """Whether `tune` has something to do, for which rows must be held back."""
@@ -138,6 +152,8 @@ class Task(BaseEstimator, ABC):
     @property
     def scorer(self) -> Any:
         """What `multitask_scorer` judges the task by: the name of a scorer, or a scorer."""
-        if self.metric in get_scorer_names():
-            return self.metric
+        return self.metric if self.metric in get_scorer_names() else self.as_scorer()
+
+    def as_scorer(self) -> Any:
+        """`evaluate` as a scorer of scikit-learn's."""
         return make_scorer(partial(self.evaluate, sample_weight=None))

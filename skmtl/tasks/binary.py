@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable
-from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score, make_scorer, recall_score
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 from torch import Tensor
 
 from .classification import ClassificationTask
@@ -136,7 +135,7 @@ class BinaryTask(ClassificationTask):
 
     @property
     def scorer(self) -> Any:
-        return make_scorer(partial(self.evaluate, sample_weight=None))  # "f1" asks for labels 0 and 1
+        return self.as_scorer()  # scikit-learn's "f1" asks for labels 0 and 1
 
 
 def _is_share(value: Any) -> bool:
