@@ -76,7 +76,9 @@ def _given(tasks: Any, names: Sequence[Any]) -> dict[Any, Span]:
         objects = {n: Span(*spec.reads(n)) for n, spec in tasks.items() if isinstance(spec, Task)}
         return {n: objects.get(n, Span([n], [])) for n in tasks if n in names or n in objects}
     if isinstance(tasks, list | tuple):
-        strange = [s for s in tasks if _takes_several(s) or getattr(s, "exposure", None) is not None]
+        strange = [
+            s for s in tasks if _takes_several(s) or getattr(s, "exposure", None) is not None
+        ]
         if strange:
             raise ValueError(
                 f"Parameter tasks must be a dict from task to object where a task reads several "
@@ -100,7 +102,7 @@ def _given(tasks: Any, names: Sequence[Any]) -> dict[Any, Span]:
 
 def _takes_several(spec: Any) -> bool:
     if isinstance(spec, str):
-        known = known_names(kinds, Task)
+        known: dict[str, Any] = known_names(kinds, Task)
         name = named(spec, known)
         return name is not None and known[name].several
     return isinstance(spec, Task) and spec.several
@@ -152,12 +154,11 @@ def _joined(
 
 
 def _numbers(part: Column, name: Any) -> np.ndarray:
-    if part.labels.dtype.kind not in "biuf":
-        shown = part.labels[:1].tolist()
-        if len(part.labels):
-            raise ValueError(
-                f"Task {name!r}: column {part.name!r} must hold numbers or booleans. Found {shown[0]!r}."
-            )
+    if part.labels.dtype.kind not in "biuf" and len(part.labels):
+        raise ValueError(
+            f"Task {name!r}: column {part.name!r} must hold numbers or booleans. Found "
+            f"{part.labels.tolist()[0]!r}."
+        )
     return part.labels.astype(float)
 
 
@@ -172,10 +173,7 @@ def spread(
         labels = container.spans[name].labels
         for j, column in enumerate(labels):
             dtype = container.dtypes[container.names.index(column)]
-            if values.ndim == 1:
-                own = values
-            else:
-                own = values[:, j].astype(_plain(dtype))
+            own = values if values.ndim == 1 else values[:, j].astype(_plain(dtype))
             found[column] = own, name
     at = [i for i, name in enumerate(container.names) if name in found]
     names = [container.names[i] for i in at]

@@ -31,7 +31,7 @@ def tuned(tasks: dict[Any, Task], ready: Ready) -> dict[Any, Task]:
     """Tasks tuned on the outputs of each row by the members that it was held back from."""
     if ready.rows.valid is None or not any(task.tunes for task in tasks.values()):
         return tasks
-    net, data, rows = ready
+    net, data, _ = ready
     criterion = net.criterion_
     outputs, times = _held_out(net.module_, criterion, ready)
     there = times > 0
@@ -57,8 +57,6 @@ def _held_out(
     """Activated outputs (r, m) of each task in the table's order, summed over members; how many."""
     n_rows, dtype = len(ready.data.values), torch.float64
     device = ready.data.values.device
-    valid = ready.rows.valid
-    assert valid is not None, "the caller saw to that"
     times = torch.zeros(n_rows, dtype=dtype, device=device)
     sums: list[Tensor] = []
     for rows, chunk in _chunks(module, criterion, ready):

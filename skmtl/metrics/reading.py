@@ -97,7 +97,7 @@ def read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Answers, l
     check_consistent_length(answers.columns[0].mask, columns[0].mask)
     known = _known_tasks(estimator, inner, [c.name for c in columns])
     names = [task.name for task in known]
-    if spans is None:
+    if fitted is None or spans is None:
         columns = targets.align(columns, container, answers.container, names)
     else:
         columns = _spans.join(targets.align(columns, container, fitted, fitted.names), spans)

@@ -164,9 +164,7 @@ def _classification_scores(
     return [*scores, _mean_there(np.stack(aucs))]
 
 
-def _label_scores(
-    task: TaskRows, proba: np.ndarray | None, weight: np.ndarray
-) -> list[np.ndarray]:
+def _label_scores(task: TaskRows, proba: np.ndarray | None, weight: np.ndarray) -> list[np.ndarray]:
     """Of indicators (m, q), missing where NaN: means over the q labels, but for the accuracy."""
     there = ~np.isnan(task.truth)
     right = ((task.truth == task.predicted) | ~there).all(1)

@@ -115,9 +115,7 @@ class Constants(Block):
         keep = [c < n - m for n, m in zip(outputs, constants, strict=True) for c in range(n)]
         self.register_buffer("keep", torch.tensor(keep))
         self.bias = nn.Parameter(torch.zeros(n_members, 1, len(keep)))
-        self.owner = torch.repeat_interleave(
-            torch.arange(len(outputs)), torch.tensor(outputs)
-        )
+        self.owner = torch.repeat_interleave(torch.arange(len(outputs)), torch.tensor(outputs))
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Outputs (K, b, C), with the constants in their places."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 METRICS = {
     "accuracy": lambda tp, p, fp, n: (tp + n - fp) / (p + n),
     "balanced_accuracy": lambda tp, p, fp, n: (tp / p + (n - fp) / n) / 2,
-    "f1": lambda tp, p, fp, n: 2 * tp / (p + tp + fp),
+    "f1": lambda tp, p, fp, _: 2 * tp / (p + tp + fp),
 }
 
 
@@ -139,7 +139,7 @@ class BinaryTask(ClassificationTask):
 
 
 def _is_share(value: Any) -> bool:
-    return isinstance(value, Real) and 0 < value < 1
+    return isinstance(value, Real) and 0 < float(value) < 1
 
 
 def best_threshold(

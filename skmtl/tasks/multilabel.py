@@ -6,7 +6,6 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from sklearn.metrics import f1_score
 from torch import Tensor
@@ -62,7 +61,9 @@ class MultilabelTask(Task):
 
     def reads(self, name):
         given = self.columns
-        sound = isinstance(given, list | tuple) or (hasattr(given, "tolist") and np.ndim(given) == 1)
+        sound = isinstance(given, list | tuple) or (
+            hasattr(given, "tolist") and np.ndim(given) == 1
+        )
         if not sound or len(set(given)) < max(2, len(given)):
             raise ValueError(
                 f"Task {name!r}: MultilabelTask's columns must be a list of two or more columns of y. "

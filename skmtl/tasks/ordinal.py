@@ -90,6 +90,7 @@ class OrdinalTask(ClassificationTask):
                 f"Task {name!r}: OrdinalTask's order must hold labels of one type. Found {order!r}."
             ) from None
         self._rank = by_label  # of each class, as they are sorted
+        self.n_constants = max(0, len(self.order_) - 2)
         return super().prepare(labels, weight, name=name, classes=self.order_)
 
     def _find_order(self, labels: np.ndarray, name: Any, classes: Any) -> Any:
@@ -103,7 +104,9 @@ class OrdinalTask(ClassificationTask):
                     "low to high, or make the column an ordered pandas Categorical."
                 )
             return np.unique(labels)
-        listed = isinstance(order, list | tuple) or (hasattr(order, "tolist") and np.ndim(order) == 1)
+        listed = isinstance(order, list | tuple) or (
+            hasattr(order, "tolist") and np.ndim(order) == 1
+        )
         if not listed or not len(order) or len(set(order)) < len(order):
             raise ValueError(
                 f"Task {name!r}: OrdinalTask's order must be a list of distinct classes, from low to "
@@ -112,15 +115,13 @@ class OrdinalTask(ClassificationTask):
         return order
 
     def encode(self, labels, *, name):
-        return self._rank[super().encode(labels, name=name)[:, 0].astype(int)][:, None].astype(float)
+        return self._rank[super().encode(labels, name=name)[:, 0].astype(int)][:, None].astype(
+            float
+        )
 
     @property
     def n_outputs(self) -> int:
         return max(1, len(self.classes_) - 1)
-
-    @property
-    def n_constants(self) -> int:
-        return max(0, len(self.classes_) - 2)
 
     @property
     def key(self) -> Hashable:

@@ -73,9 +73,7 @@ class QuantileTask(Task):
     def _check_quantiles(self, name: Any) -> np.ndarray:
         given = self.quantiles
         listed = isinstance(given, list | tuple | np.ndarray) and np.ndim(given) == 1
-        sound = listed and all(
-            isinstance(q, Real) and not isinstance(q, bool | np.bool_) and 0 < q < 1 for q in given
-        )
+        sound = listed and all(isinstance(q, Real) and 0 < float(q) < 1 for q in given)
         if not sound or not len(given) or len(set(given)) < len(given):
             raise ValueError(
                 f"Task {name!r}: QuantileTask's quantiles must be distinct numbers in (0, 1), in a "
