@@ -28,11 +28,13 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     Parameters
     ----------
     tasks : "infer", str, Task, dict or list, default="infer"
-        What each column of y is: "classification", "regression", or an object such as
-        ``RegressionTask(loss="huber")``. One for all columns, a dict from column to task (columns
-        it leaves out are inferred), or a list. "infer" takes floats with a fraction for regression;
-        strings, booleans and categories for classification; whole numbers for classification
-        up to 20 distinct values.
+        What each column of y is: "classification", "regression", "ordinal", "count", another name of
+        docs/tasks.md, or an object such as ``RegressionTask(loss="huber")``. One for all columns, a
+        dict from column to task (columns it leaves out are inferred), or a list. A task of several
+        columns has a name of its own in a dict: ``{"tags": MultilabelTask(["red", "large"])}``.
+        "infer" takes floats with a fraction for regression; ordered categories for ordinal; strings,
+        booleans and other categories for classification; whole numbers for classification up to 20
+        distinct values.
     sharing : str or Sharing, default="hard"
         How tasks share parameters: "hard" (a trunk for all, a head per task), "none" (a network
         per task), or an object from `skmtl.sharing`.
@@ -92,8 +94,8 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     tasks_ : dict
         The Task of each column, with what it learned from the labels.
     classes_ : dict from task to ndarray
-        Class labels of each classification task; absent without one. A list, or the single
-        array, where `predict_proba` returns one.
+        Class labels of each classification task, names of the columns of a `MultilabelTask`; absent
+        without either. A list, or the single array, where `predict_proba` returns one.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -150,7 +152,8 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
         -------
         proba : dict from task to ndarray of shape (n, n_classes)
             Columns in the order of ``classes_``. If y was an array of classes only, scikit-learn's
-            form: a list of such arrays, or the single array for a 1-D y.
+            form: a list of such arrays, or the single array for a 1-D y. Of a `MultilabelTask`, the
+            probability of each of its columns.
         """
         return self._arrange(self._probabilities(X))
 

@@ -146,6 +146,8 @@ class FittedMultiTask(NotebookRepr, Distributions, Members, BaseEstimator):
     def score(self, X, y, sample_weight=None):
         """Return the mean of the tasks' scores: accuracy of a classification, R² of a regression.
 
+        Other kinds of task have metrics of their own, which are 1 at best too; see docs/tasks.md.
+
         Parameters
         ----------
         X : array-like of shape (n, d)

@@ -6,6 +6,7 @@ In: a fitted estimator. Out: what `_html` makes a table of. Shapes: T tasks, K m
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from skmtl.sharing import SHARED, Network
 from skmtl.tasks import Task
 
 MAX_LAYERS = 3  # drawn of the body, and of a head
-METRICS = {"r2": "R²"}
+METRICS = {"r2": "R²", "d2_absolute_error_score": "D²", "d2_poisson": "D²"}
 # Scheme -> parts of the picture: of every hidden layer, and once between them and the heads
 PICTURES: dict[str, tuple[list[str], list[str]]] = {
     "HardSharing": (["shared"], []),
@@ -55,7 +56,7 @@ def tasks_html(estimator: Any) -> str:
     rows = [
         _html.TaskRow(
             name=str(name),
-            kind=task.kind,
+            kind=_kind(task),
             settings=repr(task),
             about=_about(task),
             n_labels=labels.get(name),
@@ -84,10 +85,19 @@ def tasks_html(estimator: Any) -> str:
     )
 
 
+def _kind(task: Task) -> str:
+    """The kind of a task in words, by the name of its class: "heteroscedastic regression"."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(task).__name__.removesuffix("Task"))
+    return words.lower()
+
+
 def _about(task: Task) -> tuple[str, str]:
     """What a task learned from its labels, in short and in full."""
     if hasattr(task, "classes_"):
-        return _html.classes(task.classes_.tolist())
+        return _html.classes(getattr(task, "order_", task.classes_).tolist())
+    if hasattr(task, "mean_"):
+        mean = _html.quantity(task.mean_)
+        return f"mean {mean}", f"mean {mean} of the labels"
     if not hasattr(task, "center_"):
         return "", ""
     if not getattr(task, "standardize", True):

@@ -13,7 +13,8 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
 
     `MultiTaskClassifierRegressor` in the conventions of a scikit-learn classifier: ``classes_``
     and `predict_proba` are lists over the tasks, or single arrays for a 1-D y. All that is said
-    there of parameters and attributes holds here; "infer" takes every column for classes.
+    there of parameters and attributes holds here; "infer" takes every column for classes, in
+    order where categories are. Kinds of task: "classification", "binary", "ordinal", "multilabel".
 
     Parameters
     ----------
@@ -104,7 +105,8 @@ class MultiTaskRegressor(RegressorMixin, BaseMultiTask):
     """One network for several regressions.
 
     `MultiTaskClassifierRegressor` in the conventions of a scikit-learn regressor. All that is
-    said there of parameters and attributes holds here; "infer" takes every column for numbers.
+    said there of parameters and attributes holds here; "infer" takes every column for numbers. Kinds
+    of task: "regression", "count", "quantile", "heteroscedastic_regression".
 
     Parameters
     ----------

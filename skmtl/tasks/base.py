@@ -92,7 +92,8 @@ class Task(BaseEstimator, ABC):
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
         """Loss per sample: (..., n_outputs) and (..., n_values) to (...).
 
-        A single output or value has no dimension of its own: its shape is (...).
+        A single output or value has no dimension of its own: its shape is (...). Where a label is
+        missing, values are zero: the loss must be finite there, and is not looked at.
         """
 
     @abstractmethod
