@@ -93,8 +93,9 @@ def _kind(task: Task) -> str:
 
 def _about(task: Task) -> tuple[str, str]:
     """What a task learned from its labels, in short and in full."""
-    if hasattr(task, "classes_"):
-        return _html.classes(getattr(task, "order_", task.classes_).tolist())
+    classes: Any = getattr(task, "order_", getattr(task, "classes_", None))
+    if classes is not None:
+        return _html.classes(classes.tolist())
     if hasattr(task, "mean_"):
         mean = _html.quantity(task.mean_)
         return f"mean {mean}", f"mean {mean} of the labels"

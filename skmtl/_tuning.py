@@ -73,8 +73,8 @@ def _chunks(
     module: MultiTaskModule, criterion: TaskLosses, ready: Ready
 ) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """Rows (K, b) held back and each task's activated outputs of them, (K, b, m)."""
-    valid = ready.rows.valid
-    assert valid is not None, "the caller saw to that"
+    assert ready.rows.valid is not None, "the caller saw to that"
+    valid = ready.rows.valid.to(ready.data.x.device)
     with torch.inference_mode():
         for rows in valid.split(max(1, FORWARD_ROWS // len(valid)), dim=1):
             groups = criterion.activate_members(module(ready.data.inputs(rows)))

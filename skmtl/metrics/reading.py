@@ -90,7 +90,7 @@ class _Known(NamedTuple):
 def read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Answers, list[TaskRows]]:
     """Predictions and labels side by side, in the order of the estimator's tasks."""
     inner = _skmtl_inside(estimator)
-    fitted = None if inner is None else inner._container
+    fitted = getattr(inner, "_container", None)
     spans = None if fitted is None else fitted.spans
     answers = Answers(estimator, X, spans)
     columns, container = targets.read_columns(y)
