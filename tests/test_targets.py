@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.targets import read_columns, rebuild
-from skmtl.tasks import ClassificationTask, RegressionTask
+from skmtl.tasks import ClassificationTask, OrdinalTask, RegressionTask
 from skmtl.training import validation_split
 
 QUICK = {"n_members": 1, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
@@ -38,8 +38,9 @@ COLUMNS = {
 NUMBERS = {"float64", "float32", "Float64"}
 
 
-@pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
-def test_a_column_of_any_dtype_comes_back_with_dtype_and_labels(column):
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_any_dtype_comes_back_with_dtype_and_labels(name):
+    column = COLUMNS[name]
     Y = pd.DataFrame({"y": column, "other": np.linspace(0, 1, 30)})
     index = pd.Index(range(100, 130), name="row")
     est = MultiTaskClassifierRegressor(**QUICK).fit(X, Y)
@@ -48,13 +49,16 @@ def test_a_column_of_any_dtype_comes_back_with_dtype_and_labels(column):
     assert predicted.index.equals(index)
     assert predicted["y"].dtype == column.dtype
     if est.tasks_["y"].kind == "classification":
-        assert set(predicted["y"].unique()) <= set(column.dropna().unique())
+        assert set(predicted["y"].unique()) <= set(est.classes_["y"])
+        unseen = {"mid"} if name == "ordered category" else set()  # lies between what was seen
+        assert set(est.classes_["y"]) == set(column.dropna().unique()) | unseen
 
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_the_kind_of_a_column_is_inferred(name):
     task = MultiTaskClassifierRegressor(**QUICK).fit(X, COLUMNS[name]).tasks_["y"]
-    assert isinstance(task, RegressionTask if name in NUMBERS else ClassificationTask)
+    kinds = {"ordered category": OrdinalTask, **dict.fromkeys(NUMBERS, RegressionTask)}
+    assert type(task) is kinds.get(name, ClassificationTask)
 
 
 def test_infer_says_so_when_whole_numbers_are_a_close_call():
