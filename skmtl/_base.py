@@ -16,7 +16,18 @@ import pandas as pd
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from skmtl import _engine, _memory, _parameters, _table, _tuning, schedules, sharing, targets, tasks
+from skmtl import (
+    _engine,
+    _memory,
+    _parameters,
+    _spans,
+    _table,
+    _tuning,
+    schedules,
+    sharing,
+    targets,
+    tasks,
+)
 from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.targets import Column, Container
@@ -212,9 +223,8 @@ class BaseMultiTask(FittedMultiTask):
                 )
             if isinstance(spec, str) and spec == "infer":
                 spec = self._infer_kind(column)
-            task, classes = self._resolve_task(spec, column), known.get(column.name)
-            if classes is None:
-                classes = targets.classes_of(column, task)
+            task = self._resolve_task(spec, column)
+            classes = _spans.classes_of(column, task, known.get(column.name))
             prepared[column.name] = task.prepare(
                 column.labels, weight, name=column.name, classes=classes
             )

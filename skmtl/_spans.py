@@ -16,7 +16,7 @@ import numpy as np
 from skmtl import tasks as kinds
 from skmtl._checks import named
 from skmtl._resolve import known_names
-from skmtl.targets import Column, Container
+from skmtl.targets import Column, Container, categories_in_order
 from skmtl.tasks import Task
 
 WHOLE = "y"  # name of a task that takes the whole table
@@ -160,6 +160,17 @@ def _numbers(part: Column, name: Any) -> np.ndarray:
             f"{part.labels.tolist()[0]!r}."
         )
     return part.labels.astype(float)
+
+
+def classes_of(column: Column, task: Task, told: Any = None) -> Any:
+    """What is known of classes beside labels: what we are told, their order, names of the parts."""
+    if task.several and told is not None and list(told) != list(column.parts):
+        raise ValueError(
+            f"classes of task {column.name!r} are its columns, {list(column.parts)}. Found {told!r}."
+        )
+    if told is not None or task.several:
+        return column.parts or told
+    return categories_in_order(column) if task.ordered else None
 
 
 def spread(

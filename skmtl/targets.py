@@ -161,13 +161,6 @@ def categories_in_order(column: Column) -> np.ndarray | None:
     return None
 
 
-def classes_of(column: Column, task: Task) -> Any:
-    """What a column says of its classes beside its labels: their order, or names of its parts."""
-    if task.several:
-        return column.parts or None
-    return categories_in_order(column) if task.ordered else None
-
-
 def infer_kind(column: Column) -> str:
     """Guess a column's kind from its labels, warning where the guess is close.
 
@@ -386,7 +379,6 @@ __all__ = [
     "Targets",
     "align",
     "categories_in_order",
-    "classes_of",
     "encode",
     "infer_kind",
     "name_classes",

@@ -196,6 +196,35 @@ def test_all_kinds_in_splits_and_predictions_across_them():
     }
 
 
+def test_quantiles_and_spreads_are_there_where_a_task_has_them():
+    tasks, Y = table("std", "quantile", "regression")
+    unfitted = MultiTaskRegressor(tasks, **{**QUICK, "max_iter": 1})
+    assert hasattr(unfitted, "predict_std")
+    assert not hasattr(MultiTaskRegressor(), "predict_std")
+    est = unfitted.fit(X, Y)
+    assert {n: q.shape for n, q in est.predict_quantiles(X).items()} == {"quantile": (N, 2)}
+    assert {n: s.shape for n, s in est.predict_std(X).items()} == {"std": (N,)}
+    assert_allclose(est.for_task("std").predict_std(X), est.predict_std(X)["std"])
+    view = est.for_task("quantile")
+    assert_allclose(view.predict_quantiles(X), est.predict_quantiles(X)["quantile"])
+    assert not hasattr(view, "predict_std")
+    assert not hasattr(clone(est).set_params(tasks="infer").fit(X, Y), "predict_quantiles")
+
+
+def test_parts_may_be_told_the_classes_they_miss():
+    tasks, Y = table("ordinal", "labels")
+    few = Y[Y["ordinal"] != "mid"].astype({"ordinal": str})
+    told = {"ordinal": LEVELS, "labels": ["l0", "l1", "l2"]}
+    est = MultiTaskClassifier(tasks | {"ordinal": OrdinalTask(LEVELS)}, **QUICK)
+    est.partial_fit(X.loc[few.index], few, classes=told)
+    assert est.tasks_["ordinal"].order_.tolist() == LEVELS
+    est.partial_fit(X, Y.astype({"ordinal": str}), classes=told)
+    with pytest.raises(ValueError, match="are its columns"):
+        clone(est).partial_fit(X, Y, classes={"labels": ["l0", "l1"]})
+    with pytest.raises(ValueError, match="order must hold all classes"):
+        clone(est).partial_fit(X, Y, classes={"ordinal": [*LEVELS, "top"]})
+
+
 BAD = {
     "CountTask accepts whole numbers >= 0. Found 9 others, such as -1": (CountTask(), [-1, 2] * 9),
     "CountTask accepts whole numbers": (CountTask(), [0.5, 2] * 9),

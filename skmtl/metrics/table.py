@@ -66,7 +66,9 @@ def score_table(
     table : DataFrame
         A row a task: ``kind``, ``n_labels``, then for classifications ``accuracy``, ``f1_macro``,
         ``log_loss``, ``roc_auc``, for regressions ``r2``, ``mae``, ``rmse``; NaN where not of the
-        kind, or not defined on these labels. Each metric's interval, if asked for, stands after it,
+        kind, or not defined on these labels. A `MultilabelTask` is of kind "multilabel": its
+        ``accuracy`` is the share of rows with all labels right, the others are means over its columns.
+        Each metric's interval, if asked for, stands after it,
         as ``accuracy_low`` and ``accuracy_high``: scores keep their names with and without.
 
     Notes

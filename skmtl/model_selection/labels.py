@@ -15,8 +15,8 @@ import numpy as np
 
 from skmtl import tasks as kinds
 from skmtl._resolve import resolve
-from skmtl._spans import join, spans_of
-from skmtl.targets import Column, classes_of, infer_kind, name_tasks, read_columns
+from skmtl._spans import classes_of, join, spans_of
+from skmtl.targets import Column, infer_kind, name_tasks, read_columns
 from skmtl.tasks import Task
 
 from .stratification import NONE, count_labels

@@ -96,6 +96,11 @@ class OrdinalTask(ClassificationTask):
     def _find_order(self, labels: np.ndarray, name: Any, classes: Any) -> Any:
         """All classes from low to high."""
         order = classes if self.order is None else self.order
+        if classes is not None and set(classes) - set(order):
+            raise ValueError(
+                f"Task {name!r}: OrdinalTask's order must hold all classes, {list(classes)}. Found "
+                f"{order!r}."
+            )
         if order is None:
             if labels.dtype.kind not in "biuf":
                 raise ValueError(
