@@ -252,6 +252,11 @@ def test_what_a_kind_cannot_take_is_refused_by_name(message):
     ("tasks", "message"),
     [
         ({"t": MultilabelTask(["l0", "no"])}, "reads column 'no', which y has not"),
+        (
+            {"exposed": CountTask("days"), "no": QuantileTask()},
+            "reads column 'no', which y has not",
+        ),
+        ({"exposed": CountTask("days"), "no": "count"}, r"names \['no'\], which y has not"),
         ({"t": MultilabelTask(["l0"])}, "list of two or more columns"),
         ({"t": "multilabel"}, "must say which columns"),
         ({"t": MultilabelTask(["l0", "l1"]), "l1": "binary"}, r"Found \['l1'\] in several"),
