@@ -184,7 +184,8 @@ class InferenceModule(nn.Module):
             try:
                 task.decode_tensor(outputs.to("meta"))  # has no numbers that numpy could take
                 decoded = task.decode_tensor(outputs)[""].cpu().numpy()
-                decoded = task.classes_[decoded] if hasattr(task, "classes_") else decoded
+                classes = None if task.several else getattr(task, "classes_", None)
+                decoded = decoded if classes is None else classes[decoded]
             except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
                 raise TypeError(
                     f"Task {name!r}: {type(task).__name__} decodes arrays, and the same code does not "

@@ -277,3 +277,26 @@ def test_transfer_gain_refuses_tasks_of_several_columns():
     tasks, Y = table("labels", "regression")
     with pytest.raises(ValueError, match="Each task must be a column of y"):
         transfer_gain(MultiTaskClassifierRegressor(tasks, **QUICK), X, Y, cv=2)
+
+
+def test_all_kinds_go_into_a_torch_module():
+    import torch
+
+    tasks, Y = table(*KINDS, gaps=True)
+    est = MultiTaskClassifierRegressor(tasks, **QUICK).fit(X, Y)
+    found = est.to_torch()(torch.from_numpy(X.to_numpy()))
+    predicted, proba = est.predict(X), est.predict_proba(X)
+    for name, classes in est.classes_.items():
+        assert_allclose(found[f"{name}_proba"], proba[name])
+        if name == "labels":
+            assert (found[name].numpy() == predicted[classes].to_numpy()).all()
+        else:
+            assert (classes[found[name].numpy()] == predicted[name].to_numpy()).all()
+    for name in ("count", "exposed", "std", "quantile", "regression"):
+        assert_allclose(found[name], predicted[name])
+    assert_allclose(found["std_std"], est.predict_std(X)["std"])
+    assert_allclose(found["quantile_quantiles"], est.predict_quantiles(X)["quantile"])
+    _, spread = est.predict(X, return_std=True)
+    assert list(spread) == list(predicted)
+    assert spread[["l0", "binary"]].isna().all(axis=None)
+    assert (spread[["count", "exposed"]] > 0).all(axis=None)

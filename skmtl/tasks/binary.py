@@ -121,6 +121,12 @@ class BinaryTask(ClassificationTask):
             return super().decode(activated)
         return self.classes_[(activated[:, 1] > self.threshold_).astype(int)]
 
+    def decode_tensor(self, activated: Tensor) -> dict[str, Tensor]:
+        found = super().decode_tensor(activated)
+        if len(self.classes_) == 1:
+            return found
+        return {**found, "": (activated[:, 1] > self.threshold_).long()}
+
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
         true, said = (np.searchsorted(self.classes_, labels) for labels in (y_true, y_pred))
         weighted = {"sample_weight": sample_weight}

@@ -93,5 +93,11 @@ class HeteroscedasticRegressionTask(Task):
         variance = activated[:, 1] - activated[:, 0] ** 2
         return self.scale_ * np.sqrt(np.maximum(variance, LEAST**2))
 
+    def decode_tensor(self, activated: Tensor) -> dict[str, Tensor]:
+        mean, second = activated.unbind(1)
+        scale, center = activated.new_tensor([self.scale_, self.center_]).unbind()
+        std = (second - mean.square()).clamp(min=LEAST**2).sqrt()
+        return {"": mean * scale + center, "std": std * scale}
+
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
         return evaluate_r2(y_true, y_pred, sample_weight)

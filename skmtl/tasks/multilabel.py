@@ -127,6 +127,9 @@ class MultilabelTask(Task):
         """Probability of each label's being 1, shape (n, n_columns)."""
         return activated
 
+    def decode_tensor(self, activated: Tensor) -> dict[str, Tensor]:
+        return {"": (activated > 0.5).long(), "proba": activated}
+
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
         there = ~np.isnan(y_true.astype(float))
         true, said = y_true[there].astype(int), np.asarray(y_pred)[there].astype(int)

@@ -135,6 +135,13 @@ class QuantileTask(Task):
         asked = [levels.index(q) for q in self.quantiles_.tolist()]
         return activated[:, asked] * self.scale_ + self.center_
 
+    def decode_tensor(self, activated: Tensor) -> dict[str, Tensor]:
+        levels = self._levels
+        scale, center = activated.new_tensor([self.scale_, self.center_]).unbind()
+        found = activated * scale + center
+        asked = [levels.index(q) for q in self.quantiles_.tolist()]
+        return {"": found[:, levels.index(0.5)], "quantiles": found[:, asked]}
+
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
         if len(y_true) < 2:
             return float("nan")
