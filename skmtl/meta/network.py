@@ -30,10 +30,11 @@ class Affine(nn.Module):
     def __init__(self, n_in: int, n_out: int, activation: str, generator: torch.Generator):
         super().__init__()
         bound = 1 / math.sqrt(n_in)  # torch's own for nn.Linear
-        self.weight = nn.Parameter(
-            torch.empty(n_in, n_out).uniform_(-bound, bound, generator=generator)
-        )
-        self.bias = nn.Parameter(torch.empty(n_out).uniform_(-bound, bound, generator=generator))
+
+        def draw(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))
+
+        self.weight, self.bias = draw(n_in, n_out), draw(n_out)
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +71,8 @@ class Network(nn.Sequential):
     @property
     def head_start(self) -> int:
         """Where the parameters of the head begin in the vector."""
-        return sum(p.numel() for layer in self[:-1] for p in layer.parameters())
+        *hidden, _ = self.children()
+        return sum(p.numel() for layer in hidden for p in layer.parameters())
 
     def outputs(self, vector: Tensor, x: Tensor) -> Tensor:
         """Outputs (r, m) for rows (r, d) under the parameters (P,)."""

@@ -77,7 +77,9 @@ def meta_train(
             for i in range(n_steps):
                 batch = Rows(*(t[i] for t in support)), Rows(*(t[i] for t in query))
                 if step is None:
-                    step = _traced(algorithm, plan.n_steps, theta, rates, *batch)
+                    step = algorithm.meta_gradient
+                    if plan.n_steps >= TRACED:
+                        step = traced(algorithm, theta, rates, *batch)
                 gradients, loss = step(theta, rates, *batch)
                 for parameter, gradient in zip(learned, gradients, strict=True):
                     parameter.grad = gradient
@@ -121,12 +123,10 @@ def _draw(data: MetaData, plan: Plan, n_steps: int, order, rng) -> tuple[Rows, R
     )
 
 
-def _traced(
-    algorithm: MetaAlgorithm, n_steps: int, theta: Tensor, rates: Tensor, support: Rows, query: Rows
+def traced(
+    algorithm: MetaAlgorithm, theta: Tensor, rates: Tensor, support: Rows, query: Rows
 ) -> Step:
-    """The meta-gradient as plain operations, where there are steps enough to pay for tracing."""
-    if n_steps < TRACED:
-        return algorithm.meta_gradient
+    """The algorithm's `meta_gradient` as plain operations, for batches of these shapes."""
 
     def meta_gradient(theta, rates, support, query):  # a method's self would be traced too
         return algorithm.meta_gradient(theta, rates, support, query)
