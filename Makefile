@@ -26,6 +26,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/weightings.py
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/members.py
+	$(BIN)/python benchmarks/sinusoid.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

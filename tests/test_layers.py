@@ -31,11 +31,12 @@ MAY_IMPORT = {
     },
     "metrics": {"_checks", "_html", "_parameters", "_spans", "targets"},
     "inspection": {"_checks", "_html", "metrics", "model_selection"},
+    "meta": {"_checks", "_parameters", "targets"},
 }
 ONLY = {
     "skorch": {"training", "_parameters", "inspection", "model_selection"},
     "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
-    | {"metrics", "model_selection", "inspection"},
+    | {"metrics", "model_selection", "inspection", "meta"},
     "matplotlib": {"inspection"},
     "torchjd": {"weighting"},
 }

@@ -129,11 +129,11 @@ class AdaptedRegressor(RegressorMixin, Adapted):
     >>> from skmtl.meta import MetaLearner
     >>> rng = np.random.default_rng(0)
     >>> slopes, X = rng.normal(size=50), rng.normal(size=(50, 20, 1))  # fifty lines of twenty points
-    >>> learner = MetaLearner("meta_sgd", hidden_layer_sizes=(), max_iter=500, random_state=0)
+    >>> learner = MetaLearner(hidden_layer_sizes=(), inner_lr=0.3, max_iter=100, random_state=0)
     >>> learner = learner.fit(
     ...     X.reshape(-1, 1), (slopes[:, None] * X[..., 0]).ravel(), np.repeat(np.arange(50), 20)
     ... )
-    >>> line = learner.adapt([[-1.0], [0.0], [1.0]], [-3.0, 0.0, 3.0])
+    >>> line = learner.set_params(adapt_steps=20).adapt([[-1.0], [1.0]], [-3.0, 3.0])
     >>> line.predict([[2.0]]).round()
     array([6.])
     >>> new = rng.normal(size=(20, 1))

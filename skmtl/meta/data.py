@@ -46,8 +46,8 @@ class MetaData:
 
         def gather(rows: np.ndarray, there: np.ndarray) -> Rows:
             repeated = np.broadcast_to(outputs[..., None], rows.shape)
-            flat = (a.reshape(n, -1) for a in (rows, there, repeated))
-            return self.gather(*flat, offset)
+            rows, there, of_rows = (a.reshape(n, -1) for a in (rows, there, repeated))
+            return self.gather(rows, there, of_rows, offset)
 
         return (
             gather(drawn.support, drawn.support_there),

@@ -35,7 +35,9 @@ class Encoding:
         """Outputs of the network, m."""
         if self.kind == "regression":
             return 1
-        return len(self.classes) if self.n_ways is None else self.n_ways
+        if self.n_ways is not None:
+            return self.n_ways
+        return 0 if self.classes is None else len(self.classes)
 
     def learn(self, labels: Labels, *, standardize: bool) -> Encoding:
         """Take classes, or mean and scale, from the labels of all tasks."""

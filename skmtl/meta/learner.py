@@ -118,17 +118,20 @@ class MetaLearner(BaseEstimator):
 
     Examples
     --------
-    Fifty lines through the origin teach what a new one, seen at two points, has to be:
+    Waves that are shifted each in its own way, and a new one seen at five points:
 
     >>> import numpy as np
     >>> from skmtl.meta import MetaLearner
     >>> rng = np.random.default_rng(0)
-    >>> line = np.repeat(np.arange(50), 20)
-    >>> x, slope = rng.normal(size=1000), rng.normal(size=50)[line]
-    >>> learner = MetaLearner("meta_sgd", n_support=2, hidden_layer_sizes=(), max_iter=500)
-    >>> learner = learner.set_params(random_state=0).fit(x[:, None], slope * x, sample_task=line)
-    >>> learner.adapt([[-1.0], [1.0]], [-3.0, 3.0]).predict([[2.0]]).round()
-    array([6.])
+    >>> task = np.repeat(np.arange(100), 12)
+    >>> x, shift = rng.uniform(-3, 3, size=1200), rng.uniform(0, 3, size=100)[task]
+    >>> learner = MetaLearner("meta_sgd", inner_lr=0.1, max_iter=600, random_state=0)
+    >>> learner = learner.fit(x[:, None], np.sin(x + shift), sample_task=task)
+    >>> few = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0]])
+    >>> wave = learner.adapt(few, np.sin(few[:, 0] + 1.5))
+    >>> between = np.array([[-1.5], [-0.5], [0.5], [1.5]])
+    >>> bool(wave.score(between, np.sin(between[:, 0] + 1.5)) > 0.9)
+    True
     """
 
     def __init__(
@@ -266,7 +269,7 @@ class MetaLearner(BaseEstimator):
             named = learned.network.unflatten(learned.rates)
             self.inner_lr_ = {name: rate.numpy() for name, rate in named.items()}
         else:
-            self.inner_lr_ = float(self.inner_lr)
+            self.inner_lr_ = float(self.inner_lr)  # type: ignore[assignment]
         if learned.encoding.classes is not None:
             self.classes_ = learned.encoding.classes
         elif hasattr(self, "classes_"):
