@@ -1,12 +1,13 @@
 """Digits that were never seen, learned from a few images each.
 
-The digits 0 to 6 of scikit-learn's `load_digits`, in the eight orientations that turning and mirroring
-make, teach a meta-learner to tell classes apart: every orientation is a task, and each time one is drawn
-three of its digits are, in random order. Then 7, 8 and 9 are learned from one to ten images each. Beside
-it: logistic regression on the same few images, and the same network from a random start.
+The digits 0 to 6 of scikit-learn's `load_digits`, in the eight orientations that turning and
+mirroring make, teach a meta-learner to tell classes apart: every orientation is a task, and each
+time one is drawn three of its digits are, in random order. Then 7, 8 and 9 are learned from one or
+five images each. Beside it: the same network from a random start, and logistic regression.
 
-With so few classes to learn from, and images that are nearly linearly separable, logistic regression
-stays ahead; what meta-learning is worth is the distance from the random start.
+Meta-learning makes learning quick: a few steps do what takes a random start many. It does not make it
+better here. Seven digits are few classes to learn from, and these images are nearly linearly separable:
+given a hundred steps the random start overtakes, and logistic regression is not beaten.
 """
 
 import pathlib
@@ -19,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from skmtl.meta import MetaLearner
 
-SHOTS, N_SPLITS = (1, 2, 5, 10), 20
+SHOTS, STEPS, N_SPLITS = (1, 5), (1, 5, 20, 100), 10
 images, y = load_digits(return_X_y=True)
 images = images.reshape(-1, 8, 8) / 16
 known = y < 7
@@ -50,15 +51,14 @@ sets = orientations(images[known])
 X, labels = np.concatenate(sets), np.tile(y[known], len(sets))
 orientation = np.repeat(np.arange(len(sets)), known.sum())
 learners = {
-    "MAML": meta_learner("maml", inner_steps=5, inner_lr=0.2, max_iter=1000),
-    "Meta-SGD": meta_learner("meta_sgd", inner_lr=0.1, max_iter=1000),
-    "Reptile": meta_learner("reptile", inner_steps=10, inner_lr=0.5, max_iter=1000),
+    "MAML": meta_learner("maml", inner_steps=5, inner_lr=0.2, max_iter=600),
+    "Reptile": meta_learner("reptile", inner_steps=10, inner_lr=0.5, max_iter=600),
     "random start": meta_learner("maml", inner_lr=0.2, max_iter=1, learning_rate_init=1e-9),
 }
 for learner in learners.values():
     learner.fit(X, labels, sample_task=orientation)
 
-# A new task: the digits left out. It takes more steps than the tasks of meta-training did.
+# A new task: the digits left out.
 X_new, y_new = images[~known].reshape(-1, 64), y[~known]
 one_task = np.zeros(len(y_new))
 
@@ -68,29 +68,39 @@ def logistic_regression(shots, seed):
     support = [rng.choice(np.flatnonzero(y_new == c), shots, replace=False) for c in (7, 8, 9)]
     query = np.setdiff1d(np.arange(len(y_new)), support)
     few = np.concatenate(support)
-    fitted = LogisticRegression(max_iter=1000).fit(X_new[few], y_new[few])
+    fitted = LogisticRegression(max_iter=600).fit(X_new[few], y_new[few])
     return fitted.score(X_new[query], y_new[query])
 
 
-rows = []
-for shots in SHOTS:
-    for seed in range(N_SPLITS):
-        row = {"shots": shots, "logistic regression": logistic_regression(shots, seed)}
-        for name, learner in learners.items():
-            learner.set_params(n_support=shots, adapt_steps=100, random_state=seed)
-            row[name] = learner.score(X_new, y_new, sample_task=one_task)
-        rows.append(row)
-scores = pd.DataFrame(rows).groupby("shots").mean()
+def accuracy(learner, shots, n_steps):
+    each = [
+        learner.set_params(n_support=shots, adapt_steps=n_steps, random_state=seed).score(
+            X_new, y_new, sample_task=one_task
+        )
+        for seed in range(N_SPLITS)
+    ]
+    return np.mean(each)
+
+
+scores = pd.DataFrame(
+    {
+        (shots, n_steps): {name: accuracy(est, shots, n_steps) for name, est in learners.items()}
+        for shots in SHOTS
+        for n_steps in STEPS
+    }
+).T.rename_axis(["images", "steps"])
+linear = {s: np.mean([logistic_regression(s, seed) for seed in range(N_SPLITS)]) for s in SHOTS}
+scores["logistic regression"] = [linear[shots] for shots, _ in scores.index]
 print(f"Accuracy on 7, 8 and 9, mean of {N_SPLITS} draws of the images to learn from:\n")
 print(scores.round(3).to_string())
 
-figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for name, values in scores.items():
-    ax.plot(SHOTS, values, marker="o", label=name)
-ax.set(xscale="log", xticks=SHOTS, xlabel="images of each digit", ylabel="accuracy")
-ax.set_xticks(SHOTS, map(str, SHOTS))
-ax.minorticks_off()
-ax.legend()
+figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+for ax, shots in zip(axes, SHOTS, strict=True):
+    for name, values in scores.loc[shots].items():
+        ax.plot(STEPS, values, marker="o", label=name)
+    ax.set(xscale="log", title=f"{shots} of each digit", xlabel="gradient steps")
+axes[0].set_ylabel("accuracy")
+axes[0].legend()
 picture = pathlib.Path("output") / "few_shot_digits.png"
 picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=120)
