@@ -27,10 +27,20 @@ from skmtl import (
     MultiTaskRegressor,
     SoftSharingEnsemble,
     sharing,
+    tasks,
 )
 from skmtl._resolve import known_names
 from skmtl.sharing import ACTIVATIONS, HardSharing
-from skmtl.tasks import RegressionTask
+from skmtl.tasks import (
+    BinaryTask,
+    CountTask,
+    HeteroscedasticRegressionTask,
+    MultilabelTask,
+    OrdinalTask,
+    QuantileTask,
+    RegressionTask,
+    Task,
+)
 
 QUICK = {
     "n_members": 2,
@@ -304,3 +314,34 @@ def test_a_task_of_ones_own(mixed):
     est.fit(X, Y.assign(colour_proba=Y["cost"]))
     with pytest.raises(ValueError, match="'colour_proba': rename"):
         est.to_torch()
+
+
+KINDS = {
+    "classification": "classification",
+    "regression": RegressionTask("huber"),
+    "binary": BinaryTask(threshold=0.3),
+    "ordinal": OrdinalTask(["small", "middle", "large"]),
+    "multilabel": MultilabelTask(["red", "green"]),
+    "count": CountTask(),
+    "quantile": QuantileTask([0.1, 0.5, 0.9]),
+    "heteroscedastic_regression": HeteroscedasticRegressionTask(),
+}
+
+
+def test_every_kind_of_task_goes_into_onnx():
+    assert set(known_names(tasks, Task)) == set(KINDS)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3))
+    z = X @ rng.normal(size=(3, 8)) + 0.5 * rng.normal(size=(120, 8))
+    Y = pd.DataFrame(z, columns=[*(k for k in KINDS if k != "multilabel"), "red"])
+    Y["green"], Y["red"], Y["binary"] = z[:, 6] > 0.3, z[:, 7] > 0, z[:, 2] > 0.8
+    Y["classification"] = pd.cut(z[:, 0], 3, labels=["c", "a", "b"]).astype(object)
+    Y["ordinal"] = pd.cut(z[:, 3], 3, labels=["small", "middle", "large"]).astype(object)
+    Y["count"] = rng.poisson(np.exp(z[:, 4].clip(max=2)))
+    est = MultiTaskClassifierRegressor(KINDS, **{**QUICK, "max_iter": 20}).fit(X, Y)
+    module, x = est.to_torch().float(), X.astype(np.float32)  # no softplus of float64 there
+    outputs = run(onnx_session(module, exported(module, x)), x)
+    assert_same_outputs(outputs, module, x, 1e-5)
+    labels = module.classes_["ordinal"][outputs["ordinal"]]
+    assert_array_equal(labels, est.predict(X)["ordinal"])
+    assert len(np.unique(labels)) == 3

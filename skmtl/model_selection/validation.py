@@ -12,7 +12,7 @@ from sklearn.model_selection._validation import (
     _normalize_score_results,
     _warn_or_raise_about_fit_failures,
 )
-from sklearn.utils import indexable
+from sklearn.utils import Bunch, indexable
 from sklearn.utils.metadata_routing import _routing_enabled
 
 from .evaluation import Scoring, cut, evaluate, make_trials
@@ -122,9 +122,11 @@ return_estimator, return_indices, error_score
 def _route(search, groups, params):
     """Parameters for the fits, the splitter and the scorer: by metadata routing, where enabled."""
     if not _routing_enabled():
-        routed = search._get_routed_params_for_fit({**params, "groups": groups})
-        routed.scorer.score = {}  # weights are for training alone, as in scikit-learn's function
-        return routed
+        return Bunch(  # weights are for training alone, as in scikit-learn's function
+            estimator=Bunch(fit=params),
+            splitter=Bunch(split={"groups": groups}),
+            scorer=Bunch(score={}),
+        )
     if groups is not None:
         raise ValueError(
             "With metadata routing enabled, groups are passed in params: params={'groups': groups}."

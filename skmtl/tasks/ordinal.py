@@ -190,10 +190,13 @@ class OrdinalTask(ClassificationTask):
         return super().decode_proba(activated)[:, self._rank]
 
     def decode_tensor(self, activated: Tensor) -> dict[str, Tensor]:
-        rank = torch.from_numpy(self._rank).to(activated.device)
+        rank, label = (
+            torch.from_numpy(places).to(activated.device)
+            for places in (self._rank, self._rank.argsort())
+        )
         proba = activated / activated.sum(1, keepdim=True)
         median = (proba.cumsum(1)[:, :-1] < 0.5).sum(1)
-        return {"": rank.argsort()[median], "proba": proba[:, rank]}
+        return {"": label[median], "proba": proba[:, rank]}
 
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
         true, said = (self.encode(labels, name="y")[:, 0] for labels in (y_true, y_pred))
