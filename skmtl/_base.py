@@ -181,7 +181,12 @@ class BaseMultiTask(FittedMultiTask):
         plan = self._plan(reading.prepared, _parameters.check_device(self.device))
         ready = _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
         _tuning.require_held_out_rows(reading.prepared, ready, first=previous is None)
+        if previous is None:
+            self._start(ready)
         return ready
+
+    def _start(self, ready: Ready) -> None:
+        """What a new net starts from, if not from what was drawn; see `skmtl.transfer`."""
 
     def _read(self, x: Tensor, y, sample_weight, *, first=True, classes=None, where=None):
         """Read and encode a table of targets for the rows of x, or for those that `where` lists."""

@@ -19,12 +19,13 @@ from skmtl import _engine, _export, _spans, _task_view, metrics, targets
 from skmtl._distributions import Distributions
 from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
+from skmtl._transferable import Transferable
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
 from skmtl.training import MultiTaskModule, MultiTaskNet
 
 
-class FittedMultiTask(NotebookRepr, Distributions, Members, BaseEstimator):
+class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEstimator):
     """Predict and score; fitting is `BaseMultiTask`'s."""
 
     net_: MultiTaskNet

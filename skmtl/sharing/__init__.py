@@ -15,6 +15,7 @@ from .base import SHARED, Architecture, Block, Network, Sharing
 from .experts import CGC, PLE, MMoE
 from .hard import HardSharing, LowRank, NoSharing
 from .layers import ACTIVATIONS
+from .lineage import Lineage, inherit
 from .related import RelatedSharing
 from .routing import LTB, MTAN
 from .selection import DSelectK
@@ -32,6 +33,7 @@ __all__ = [
     "CrossStitch",
     "DSelectK",
     "HardSharing",
+    "Lineage",
     "LowRank",
     "MMoE",
     "Network",
@@ -39,4 +41,5 @@ __all__ = [
     "RelatedSharing",
     "Sharing",
     "SoftSharing",
+    "inherit",
 ]

@@ -15,6 +15,8 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Generator, Tensor, nn
 
+from .lineage import Lineage, inherit_entries
+
 SHARED = -1  # owner of a parameter that serves every task
 
 
@@ -79,6 +81,21 @@ class Block(nn.Module, ABC):
         Integers that broadcast against the parameter: a task's position in the engine's order, or
         `SHARED`.
         """
+
+    def made_for(self) -> dict[str, Tensor]:
+        """Task for which each parameter was made, also where it came to serve others; as `owners`.
+
+        What it leaves out, a network for other tasks does not take over.
+        """
+        return self.owners()
+
+    def inherit(self, source: Any, lineage: Lineage) -> set[str]:
+        """Start from the block that stands here in a fitted network of other tasks.
+
+        Returns the parameters that serve all tasks and were taken: those that rest with a frozen
+        trunk. See `inherit_entries` for what is taken.
+        """
+        return inherit_entries(self, source, lineage)
 
     def penalty(self) -> Tensor | None:
         """What is added to each member's loss, (K,); None: nothing."""
@@ -157,6 +174,10 @@ class Network(nn.Module, ABC):
                     parts[not (owners[name] == SHARED).any()].append(p)
             self._by_sharing = parts
         return self._by_sharing
+
+    def named_blocks(self) -> list[tuple[str, Block]]:
+        """Blocks by their path, in the order of the data's way."""
+        return [(path, m) for path, m in self.named_modules() if isinstance(m, Block)]
 
     def _blocks(self) -> list[Block]:
         return [module for module in self.modules() if isinstance(module, Block)]

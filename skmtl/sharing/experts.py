@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_int
 
-from .base import Architecture, Network, Sharing
+from .base import SHARED, Architecture, Network, Sharing
 from .checks import require_layers
 from .layers import StackedLinear, hidden_layers, per_copy
 from .network import TaskNetwork
@@ -199,28 +199,34 @@ class Level(nn.Module):
         self.n_tasks, self.n_own, self.n_shared = a.n_tasks, n_own, n_shared
         # before the last level a task's experts also feed the shared gate, so they serve all tasks
         separate = last or not n_shared
-        owner = a.task_owner.unsqueeze(-1) if separate else None
+        made_for = a.task_owner.unsqueeze(-1)
+        owner = made_for if separate else None
         self.own = self.common = self.common_gate = None
         if n_own:
             self.own = hidden_layers(
-                (n_members, a.n_tasks, n_own), sizes, a, generators, distinct=True, owner=owner
+                (n_members, a.n_tasks, n_own),
+                sizes,
+                a,
+                generators,
+                distinct=True,
+                owner=owner,
+                made_for=made_for,
             )
         if n_shared:
             self.common = hidden_layers((n_members, n_shared), sizes, a, generators, distinct=True)
         n_seen, n_all = n_own + n_shared, a.n_tasks * n_own + n_shared
         tasks = torch.arange(a.n_tasks)
         if first:
-            whose = tasks.repeat_interleave(n_seen) if separate else None
-            self.gate = StackedLinear(
-                (n_members,), sizes[0], a.n_tasks * n_seen, bias=False, owner=whose
-            )
+            stack, n_out, whose = (n_members,), a.n_tasks * n_seen, tasks.repeat_interleave(n_seen)
         else:
-            whose = a.task_owner if separate else None
-            self.gate = StackedLinear(
-                (n_members, a.n_tasks), sizes[0], n_seen, bias=False, owner=whose
-            )
+            stack, n_out, whose = (n_members, a.n_tasks), n_seen, a.task_owner
+        owner = whose if separate else None
+        self.gate = StackedLinear(stack, sizes[0], n_out, bias=False, owner=owner, made_for=whose)
         if not last and n_shared:
-            self.common_gate = StackedLinear((n_members,), sizes[0], n_all, bias=False)
+            experts = torch.cat([tasks.repeat_interleave(n_own), torch.full((n_shared,), SHARED)])
+            self.common_gate = StackedLinear(
+                (n_members,), sizes[0], n_all, bias=False, made_for=experts
+            )
 
     def forward(self, own: Tensor, common: Tensor) -> tuple[Tensor, Tensor]:
         """Features of every task (K, T, b, h) and shared ones (K, b, h), the latter if any."""

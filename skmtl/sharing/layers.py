@@ -98,6 +98,8 @@ class StackedLinear(Block):
         Whether the copies along the last dimension of the stack start different, as experts must.
     owner : Tensor, default=None
         Whose the parameters are; see `Block.owners`. None: everybody's.
+    made_for : Tensor, default=None
+        For whom they were made; see `Block.made_for`. None: for their owner.
     """
 
     weight: Tensor
@@ -114,6 +116,7 @@ class StackedLinear(Block):
         activation: str = "identity",
         distinct: bool = False,
         owner: Tensor | None = None,
+        made_for: Tensor | None = None,
     ):
         super().__init__()
         weight = torch.zeros(*stack, n_in, n_out)
@@ -124,6 +127,7 @@ class StackedLinear(Block):
         self.register_parameter("bias", initial)
         self.activation = activation
         self.owner = torch.tensor(SHARED) if owner is None else owner
+        self.copy_of = self.owner if made_for is None else made_for
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Map x; a layer without bias adds ``plus`` (*stack, b, n_out) in the same product."""
@@ -143,6 +147,10 @@ class StackedLinear(Block):
     def owners(self) -> dict[str, Tensor]:
         """One owner for all."""
         return {name: self.owner for name, _ in self.named_parameters(recurse=False)}
+
+    def made_for(self) -> dict[str, Tensor]:
+        """One task's copy, or everybody's."""
+        return {name: self.copy_of for name, _ in self.named_parameters(recurse=False)}
 
     def extra_repr(self) -> str:
         """Show the stack and the sizes."""

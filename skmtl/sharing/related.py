@@ -14,6 +14,7 @@ from skmtl._checks import check_float
 
 from .base import SHARED, Architecture, Network, Sharing, by_member
 from .layers import ACTIVATIONS, StackedLinear, affine, draw_weights
+from .lineage import Lineage
 from .network import TaskNetwork
 from .soft import tied_network
 
@@ -197,6 +198,33 @@ class RelatedLinear(StackedLinear):
                 p.copy_(torch.bmm(change, p.flatten(2).to(root)).view_as(p))
         self.mixing.copy_(root * pace)
         self.pace.copy_(pace)
+
+    @torch.no_grad()
+    def inherit(self, source: RelatedLinear, lineage: Lineage) -> set[str]:
+        """Hidden layers of new towers start at the mean of the source's, which becomes the centre."""
+        centred = self.centre is not None and source.centre is not None
+        for name in ("weight", "bias"):
+            u = getattr(self, name)
+            if u is None:
+                continue
+            towers, theirs = (b._towers(name) for b in (self, source))
+            width = min(u.shape[-1], theirs.shape[-1])
+            for t, s in lineage.kept:
+                towers[:, t, :, :width] = theirs[:, s, :, :width].to(towers)
+            if centred and lineage.shared:
+                mean = theirs.mean(1, keepdim=True).to(towers)
+                towers[:, lineage.new] = mean
+                if name == "weight" and self.centre is not None:
+                    self.centre.copy_(mean)
+            if name == "weight" and self.centre is not None:
+                towers = towers - self.centre
+            inverse = torch.linalg.pinv((by_member(self.scale, 3) * self.mixing).double())
+            u.copy_((inverse @ towers.flatten(2).double()).view_as(u))
+        return {"centre"} if centred and lineage.shared else set()
+
+    def _towers(self, name: str) -> Tensor:
+        """The tasks' weights or biases (K, T, ...), a copy."""
+        return self.effective_weight().clone() if name == "weight" else self.mixed(self.bias)
 
     def penalty(self) -> Tensor:
         """Weighted size of each member's U, (K,)."""

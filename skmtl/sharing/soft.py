@@ -15,6 +15,7 @@ from skmtl._checks import check_float, check_word
 from .base import SHARED, Architecture, Network, Sharing, by_member
 from .checks import require_layers
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
+from .lineage import Lineage, inherit_entries
 from .network import TaskNetwork, Towers
 
 Kind = TypeVar("Kind", bound=TaskNetwork)
@@ -171,6 +172,7 @@ class CentredLinear(StackedLinear):
         self.register_parameter("centre_bias", zero)
         self.register_buffer("kinds", torch.tensor(task_kinds) if n_kinds > 1 else None)
         self.squared = penalty == "l2"
+        self.is_last = generators is None
         # V = scale * parameter makes the penalty's curvature at most one, however strong it is
         self.scale = (1 + strength) ** (-0.5 if self.squared else -1.0)
         self.factor = strength / (1 + strength)
@@ -208,6 +210,36 @@ class CentredLinear(StackedLinear):
         centres = {f"centre_{name}": torch.tensor(SHARED) for name in ("weight", "bias")}
         named = dict(self.named_parameters(recurse=False))
         return {name: centres.get(name, self.owner) for name in named}
+
+    def made_for(self) -> dict[str, Tensor]:
+        """Deviations; `inherit` sees to the centres."""
+        named = dict(self.named_parameters(recurse=False))
+        return {name: self.owner for name in named if name in ("weight", "bias")}
+
+    @torch.no_grad()
+    def inherit(self, source: CentredLinear, lineage: Lineage) -> set[str]:
+        """New towers start at the centre: in last layers, at that of their kind where there is one."""
+        inherit_entries(self, source, lineage)
+        kinds = lineage.kinds if self.is_last else [0]
+        names = [n for n in ("weight", "bias") if getattr(self, n) is not None]
+        for name in names:
+            ours, theirs = (getattr(block, f"centre_{name}") for block in (self, source))
+            width = min(ours.shape[-1], theirs.shape[-1])
+            for kind, was in enumerate(kinds):
+                if was is not None and lineage.shared:
+                    ours[:, kind, :, :width] = theirs[:, was, :, :width].to(ours)
+            if not lineage.shared:  # around centres that are another's, the same towers
+                deviation = getattr(self, name)
+                now, then = (b._around(*b._parts(name)) for b in (self, source))
+                for t, s in lineage.kept:
+                    apart = (then[:, s, :, :width] - now[:, t, :, :width]).to(deviation)
+                    deviation[:, t, :, :width] += apart / by_member(self.scale, apart.dim())
+        if not lineage.shared or None in kinds:
+            return set()
+        return {f"centre_{name}" for name in names}
+
+    def _parts(self, name: str) -> tuple[Tensor, Tensor]:
+        return getattr(self, f"centre_{name}"), getattr(self, name)
 
 
 class TraceNormLinear(StackedLinear):
@@ -288,3 +320,18 @@ class StitchedLinear(StackedLinear):
         """Map x, and mix the tasks' features."""
         features = super().forward(x, plus)
         return torch.bmm(self.stitch, features.flatten(2)).view_as(features)
+
+    def made_for(self) -> dict[str, Tensor]:
+        """A tower for each task; `inherit` sees to the unit."""
+        each = torch.arange(self.stitch.shape[-1]).view(-1, 1, 1)
+        return {name: each for name in ("weight", "bias") if getattr(self, name) is not None}
+
+    @torch.no_grad()
+    def inherit(self, source: StitchedLinear, lineage: Lineage) -> set[str]:
+        """New towers start at the mean of the source's, which a fresh unit mixes; kept ones mix as they did."""
+        taken = super().inherit(source, lineage)
+        for t, s in lineage.kept:
+            self.stitch[:, t] = 0
+            for u, v in lineage.kept:
+                self.stitch[:, t, u] = source.stitch[:, s, v].to(self.stitch)
+        return taken

@@ -7,6 +7,7 @@ member of a stack finish on its own.
 
 from .batches import FORWARD_ROWS, Rows, TrainingData
 from .checkpoint import FitCheckpoint
+from .freezing import Freezing
 from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of
 from .net import MultiTaskNet
 from .precision import MixedPrecision
@@ -21,6 +22,7 @@ __all__ = [
     "EpochBar",
     "EpochLines",
     "FitCheckpoint",
+    "Freezing",
     "LowestLosses",
     "MemberStopping",
     "MixedPrecision",

@@ -5,7 +5,7 @@ Shapes: K members, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -48,6 +48,7 @@ class StackAdam(torch.optim.Adam):
         self.set_decay(parameters, decay)
         self._owners = [owners[name].to(p.device) for name, p in parameters.items()]
         self._counts_apart = False
+        self._paces: dict[nn.Parameter, float] = {}
         self.also: list[nn.Parameter] = []  # parameters of no network
         self._also_lr: list[float] = []
 
@@ -55,6 +56,13 @@ class StackAdam(torch.optim.Adam):
         """Step so far from now on."""
         self.param_groups[0]["lr"] = lr
         self._moved: dict[Tensor, Tensor] = {}
+
+    def set_pace(self, parameters: Iterable[nn.Parameter], pace: float) -> None:
+        """Let these step ``pace`` times as far as the others from now on; 1 ends it."""
+        for p in parameters:
+            self._paces.pop(p, None)
+            if pace != 1:
+                self._paces[p] = pace
 
     def set_decay(
         self, parameters: Mapping[str, nn.Parameter], decay: Mapping[str, float | Tensor]
@@ -70,7 +78,7 @@ class StackAdam(torch.optim.Adam):
                 self._even.setdefault(factor, []).append(p)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_even", "_uneven", "_owners", "_counts_apart", "also", "_also_lr", "_moved")
+        own = ("_even", "_uneven", "_owners", "_counts_apart", "also", "_also_lr", "_moved", "_paces")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
     def adopt(self, parameters: list[list[nn.Parameter]]) -> None:
@@ -104,7 +112,8 @@ class StackAdam(torch.optim.Adam):
         """
         for factor, ps in self._even.items():
             tensors, gradients = _with_gradient(ps)
-            torch._foreach_add_(gradients, tensors, alpha=factor)
+            if tensors:
+                torch._foreach_add_(gradients, tensors, alpha=factor)
         for p, factors in self._uneven:
             if p.grad is not None:
                 p.grad.addcmul_(p, factors)
@@ -135,7 +144,13 @@ class StackAdam(torch.optim.Adam):
     def _step_together(self, tensors: list[Tensor], gradients: list[Tensor]) -> None:
         lr = self.param_groups[0]["lr"]
         if not isinstance(lr, Tensor):
-            self._fused(tensors, gradients, lr)
+            if not self._paces:
+                self._fused(tensors, gradients, lr)
+                return
+            paces = [self._paces.get(p, 1.0) for p in tensors]
+            for pace in set(paces):
+                some = [i for i, own in enumerate(paces) if own == pace]
+                self._fused([tensors[i] for i in some], [gradients[i] for i in some], lr * pace)
             return
         moves = [self._move_of(p) for p in tensors]  # a step of one, scaled member by member
         torch._foreach_zero_(moves)
@@ -187,7 +202,7 @@ class StackAdam(torch.optim.Adam):
         state["exp_avg_sq"].lerp_(gradient.square(), (1 - beta2) * rate)
         seen = steps.clamp(min=1)
         root = (state["exp_avg_sq"] / (1 - beta2**seen)).sqrt_().add_(group["eps"])
-        lr = _by_member(lr, p) if isinstance(lr, Tensor) else lr
+        lr = _by_member(lr, p) if isinstance(lr, Tensor) else lr * self._paces.get(p, 1.0)
         p.sub_(state["exp_avg"] / root * (lr / (1 - beta1**seen) * rate))
 
     step.hooked = True  # type: ignore[attr-defined]  # spares torch's profiler around every step

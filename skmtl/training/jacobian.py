@@ -173,7 +173,8 @@ def from_features(
         else LinearHeadRows(leaf.grad, weight.detach(), owner, unit)
     )
     weights, direction = weighting.aggregate(gradients, detached, moving)
-    _backward([features], [direction], module.penalty())
+    below = ([features], [direction]) if features.requires_grad else ([], [])  # a frozen trunk
+    _backward(*below, module.penalty())
     return Backward(detached, total, moving, weights)
 
 
@@ -226,4 +227,5 @@ def _only(weights: Tensor, moving: Tensor | None) -> Tensor:
 def _backward(ends: list[Tensor], gradients: list[Tensor], penalty: Tensor | None) -> None:
     if penalty is not None:
         ends, gradients = [*ends, penalty], [*gradients, torch.ones_like(penalty)]
-    torch.autograd.backward(ends, gradients)
+    if ends:
+        torch.autograd.backward(ends, gradients)

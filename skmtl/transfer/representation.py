@@ -1,0 +1,53 @@
+"""The representation that tasks share, as features for other models. Shapes: n rows, K members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+from torch import Generator, Tensor
+
+from skmtl.sharing import Lineage, Network, inherit
+from skmtl.training import FORWARD_ROWS, MultiTaskModule
+
+
+@torch.inference_mode()
+def shared_features(estimator: Any, X: Any) -> np.ndarray:
+    """Features (n, K h) of the members, one after the other; see the estimators' `transform`."""
+    module = estimator.module_
+    X = validate_data(estimator, X, dtype=module.dtype, reset=False)
+    x = torch.from_numpy(np.ascontiguousarray(X)).to(module.low.device)
+    network = unknown_task(module, x[:1])
+    chunks = []
+    for part in x.split(FORWARD_ROWS):
+        features = body_output(network, module.clip(part.expand(module.n_members, *part.shape)))
+        chunks.append(features.transpose(0, 1).flatten(1).cpu())
+    return torch.cat(chunks).numpy()
+
+
+def body_output(network: Network, x: Tensor) -> Tensor:
+    """What comes out of the shared part, (K, b, h)."""
+    features = network.features(x)
+    return network.body(x)[:, 0] if features is None else features  # type: ignore[operator]
+
+
+def unknown_task(module: MultiTaskModule, row: Tensor) -> Any:
+    """The network itself if it has one representation; else one that knows none of its tasks."""
+    network: Any = module.network
+    if network.features(row.expand(module.n_members, *row.shape)) is not None:
+        return network
+    architecture, scheme = module.built_for
+    generators = [Generator().manual_seed(k) for k in range(module.n_members)]
+    other: Any = scheme.build(architecture, generators).to(module.low).eval()
+    taken = inherit(
+        other, network, Lineage([None] * architecture.n_tasks, [None] * architecture.n_tasks)
+    )
+    if not taken or not hasattr(other, "body") or not architecture.hidden_layer_sizes:
+        raise ValueError(
+            f"{scheme!r} with hidden_layer_sizes={architecture.hidden_layer_sizes} has no "
+            "representation that tasks share, so there is nothing to transform to. Fit with hidden "
+            "layers and sharing='hard' or another scheme."
+        )
+    return other
