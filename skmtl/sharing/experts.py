@@ -216,6 +216,7 @@ class Level(nn.Module):
             self.common = hidden_layers((n_members, n_shared), sizes, a, generators, distinct=True)
         n_seen, n_all = n_own + n_shared, a.n_tasks * n_own + n_shared
         tasks = torch.arange(a.n_tasks)
+        stack: tuple[int, ...]
         if first:
             stack, n_out, whose = (n_members,), a.n_tasks * n_seen, tasks.repeat_interleave(n_seen)
         else:

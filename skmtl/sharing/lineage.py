@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -69,7 +69,8 @@ def inherit(
         Parameters that serve all tasks and came from the source, in the order of the data's way, by
         block.
     """
-    theirs, taken = dict(source.named_modules()), []
+    theirs: dict[str, Any] = dict(source.named_modules())
+    taken: list[list[str]] = []
     for path, block in network.named_blocks():
         origin = theirs.get(path)
         if type(origin) is not type(block) or (n_layers is not None and len(taken) >= n_layers):
@@ -117,7 +118,8 @@ def _fill(
     if common and (made_for != SHARED).any():
         n_tasks = int(was_for.max()) + 1
         mean = torch.stack([_part(q, was_for, s) for s in range(n_tasks)]).mean(0)
-        complete &= all([_copy(p, made_for, t, mean) for t in lineage.new])
+        for t in lineage.new:
+            complete &= _copy(p, made_for, t, mean)
     return complete
 
 

@@ -224,7 +224,9 @@ class RelatedLinear(StackedLinear):
 
     def _towers(self, name: str) -> Tensor:
         """The tasks' weights or biases (K, T, ...), a copy."""
-        return self.effective_weight().clone() if name == "weight" else self.mixed(self.bias)
+        return (
+            self.effective_weight().clone() if name == "weight" else self.mixed(getattr(self, name))
+        )
 
     def penalty(self) -> Tensor:
         """Weighted size of each member's U, (K,)."""

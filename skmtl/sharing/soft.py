@@ -328,7 +328,7 @@ class StitchedLinear(StackedLinear):
 
     @torch.no_grad()
     def inherit(self, source: StitchedLinear, lineage: Lineage) -> set[str]:
-        """New towers start at the mean of the source's, which a fresh unit mixes; kept ones mix as they did."""
+        """New towers start at the mean of the source's; kept ones mix as they did."""
         taken = super().inherit(source, lineage)
         for t, s in lineage.kept:
             self.stitch[:, t] = 0

@@ -48,7 +48,7 @@ class StackAdam(torch.optim.Adam):
         self.set_decay(parameters, decay)
         self._owners = [owners[name].to(p.device) for name, p in parameters.items()]
         self._counts_apart = False
-        self._paces: dict[nn.Parameter, float] = {}
+        self._paces: dict[Tensor, float] = {}
         self.also: list[nn.Parameter] = []  # parameters of no network
         self._also_lr: list[float] = []
 
@@ -78,8 +78,8 @@ class StackAdam(torch.optim.Adam):
                 self._even.setdefault(factor, []).append(p)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_even", "_uneven", "_owners", "_counts_apart", "also", "_also_lr", "_moved", "_paces")
-        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+        own = "_even _uneven _owners _counts_apart _paces also _also_lr _moved"
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own.split()}}
 
     def adopt(self, parameters: list[list[nn.Parameter]]) -> None:
         """Step these, of each member, with the others; forget those there were before."""

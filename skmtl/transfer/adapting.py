@@ -101,7 +101,7 @@ def start(new: Any, source: Any, how: Manner, ready: Ready) -> None:
         raise ValueError(
             f"The source shares nothing that a new task could start from: {fitted.built_for[1]!r} with "
             f"hidden_layer_sizes={fitted.built_for[0].hidden_layer_sizes} has no parameters that serve "
-            "more than one task. Fit the source with hidden layers and sharing='hard' or another scheme."
+            "more than one task. Fit it with hidden layers and sharing='hard' or another scheme."
         )
     if how.n_layers is not None and how.n_layers > len(taken):
         raise ValueError(
@@ -124,7 +124,7 @@ def hold(net: MultiTaskNet, taken: Sequence[Sequence[str]], how: Manner) -> None
             f"freeze={how.freeze!r} holds still. Use freeze='none', or weights on losses."
         )
     own = how.shared_learning_rate_init
-    pace = 1.0 if own is None else own / net.lr
+    pace = 1.0 if own is None else own / float(net.lr)
     thaw_every = {"trunk": None, "none": 0, "gradual": how.epochs_per_stage}[how.freeze]
     if any(taken) and (thaw_every != 0 or pace != 1.0):
         net.callbacks_.insert(0, ("freezing", Freezing(taken, thaw_every, pace)))

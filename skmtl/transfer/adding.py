@@ -47,7 +47,7 @@ def add_task(source: Any, X: Any, y: Any, *, sample_weight: Any, tasks: Any) -> 
 
 def named_columns(source: Any, y: Any) -> pd.DataFrame:
     """The new targets as a DataFrame, under names that the source has not."""
-    columns, container = source._read_targets(len(y) if hasattr(y, "__len__") else 0, y, first=True)
+    columns, _ = source._read_targets(len(y) if hasattr(y, "__len__") else 0, y, first=True)
     old = list(source.tasks_)
     if source._container.kind == "frame" or isinstance(y, pd.DataFrame | pd.Series):
         if not isinstance(y, pd.DataFrame) and getattr(y, "name", None) is None:
@@ -57,7 +57,9 @@ def named_columns(source: Any, y: Any) -> pd.DataFrame:
             )
         taken = [c.name for c in columns if c.name in old]
         if taken:
-            raise ValueError(f"y must hold new tasks. Found {taken}, which are there already: {old}.")
+            raise ValueError(
+                f"y must hold new tasks. Found {taken}, which are there already: {old}."
+            )
         return y if isinstance(y, pd.DataFrame) else y.to_frame()
     free = [f"y{t}" for t in range(len(old), len(old) + len(columns))]
     array = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
@@ -97,7 +99,7 @@ def join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> None
     module.clips_training = True
     net.history = other.net_.history
     net._set_training(False)
-    check_unchanged(new, net, (source, other), X[:LOOK])
+    check_unchanged(net, (source, other), X[:LOOK])
     n_labels = {**source._n_labels, **other._n_labels}
     new._keep(net, new_reading(prepared, source, table, n_labels, lesson))
 
@@ -110,7 +112,7 @@ def lineage(net: Any, part: Any, names: list[Any], *, shared: bool) -> Lineage:
     return Lineage(tasks, kinds_of(net, part.net_), shared=shared)
 
 
-def check_unchanged(new: Any, net: Any, parts: Any, X: np.ndarray) -> None:
+def check_unchanged(net: Any, parts: Any, X: np.ndarray) -> None:
     """Raise if the joined net gives a task other outputs than the net that it comes from."""
     ours = _engine.infer(net.module_, net.criterion_, X)
     theirs = [
