@@ -32,11 +32,23 @@ MAY_IMPORT = {
     "metrics": {"_checks", "_html", "_parameters", "_spans", "targets"},
     "inspection": {"_checks", "_html", "metrics", "model_selection"},
     "meta": {"_checks", "_parameters", "targets"},
+    "transfer": {
+        "_base",
+        "_checks",
+        "_engine",
+        "_parameters",
+        "_pure",
+        "_table",
+        "sharing",
+        "targets",
+        "tasks",
+        "training",
+    },
 }
 ONLY = {
     "skorch": {"training", "_parameters", "inspection", "model_selection"},
     "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
-    | {"metrics", "model_selection", "inspection", "meta"},
+    | {"metrics", "model_selection", "inspection", "meta", "transfer"},
     "matplotlib": {"inspection"},
     "torchjd": {"weighting"},
 }

@@ -107,7 +107,7 @@ def _fill(
     p: Tensor, q: Tensor, made_for: Tensor, was_for: Tensor, lineage: Lineage, *, common: bool
 ) -> bool:
     """Fill a parameter from the source's; whether all that makes it up was there."""
-    if made_for.dim() and made_for.shape[-1] == 1:  # last layers are padded to the widest task
+    if made_for.dim() > 1 and made_for.shape[-1] == 1:  # towers are padded to the widest task
         width = min(p.shape[-1], q.shape[-1])
         p, q = p[..., :width], q[..., :width]
     for t, s in lineage.kept:

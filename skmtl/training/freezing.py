@@ -47,8 +47,9 @@ class Freezing(Callback):
         """Thaw the next block when its time has come."""
         if not self.thaw_every:
             return
-        done, blocks = (len(net.history) - 1) // self.thaw_every, self.parameters_
-        if done <= len(blocks):
+        epoch, blocks = len(net.history) - 1, self.parameters_
+        if epoch <= len(blocks) * self.thaw_every:
+            done = epoch // self.thaw_every
             self._set(net, [p for block in blocks[len(blocks) - done :] for p in block], moves=True)
             if net.stopping is not None:
                 net.stopping.waited_ = [0] * len(net.stopping.waited_)

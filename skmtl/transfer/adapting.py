@@ -96,8 +96,10 @@ def start(new: Any, source: Any, how: Manner, ready: Ready) -> None:
     check_features(new, source)
     module, fitted = ready.net.module_, source.module_
     check_architecture(module, fitted)
+    if how.n_layers == 0:
+        return
     taken = take_over(ready.net, source.net_, how.n_layers)
-    if not any(taken) and how.n_layers != 0:
+    if not taken:
         raise ValueError(
             f"The source shares nothing that a new task could start from: {fitted.built_for[1]!r} with "
             f"hidden_layer_sizes={fitted.built_for[0].hidden_layer_sizes} has no parameters that serve "
@@ -126,7 +128,7 @@ def hold(net: MultiTaskNet, taken: Sequence[Sequence[str]], how: Manner) -> None
     own = how.shared_learning_rate_init
     pace = 1.0 if own is None else own / float(net.lr)
     thaw_every = {"trunk": None, "none": 0, "gradual": how.epochs_per_stage}[how.freeze]
-    if any(taken) and (thaw_every != 0 or pace != 1.0):
+    if thaw_every != 0 or pace != 1.0:
         net.callbacks_.insert(0, ("freezing", Freezing(taken, thaw_every, pace)))
 
 

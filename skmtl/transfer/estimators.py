@@ -119,29 +119,34 @@ class FromSource(BaseMultiTask):
     @property
     def sharing(self):
         """The source's scheme."""
-        return HardSharing() if self.source is None else self._built_for[1]
+        return HardSharing() if self._source is None else self._source.module_.built_for[1]
 
     @property
     def hidden_layer_sizes(self):
         """The source's layers."""
-        return (128, 128) if self.source is None else self._built_for[0].hidden_layer_sizes
+        return self._like_source("hidden_layer_sizes", (128, 128))
 
     @property
     def activation(self):
         """The source's activation."""
-        return "relu" if self.source is None else self._built_for[0].activation
+        return self._like_source("activation", "relu")
 
     @property
-    def _built_for(self) -> Any:
-        return fitted_source(self.source).module_.built_for
+    def _source(self) -> Any:
+        return None if self.source is None else fitted_source(self.source)
+
+    def _like_source(self, name: str, default: Any) -> Any:
+        source = self._source
+        return default if source is None else getattr(source.module_.built_for[0], name)
 
     def _start(self, ready):
         how = Manner(
             self.freeze, self.n_layers, self.shared_learning_rate_init, self.epochs_per_stage
         )
         how.check()
-        if self.source is not None:
-            start(self, fitted_source(self.source), how, ready)
+        source = self._source
+        if source is not None:
+            start(self, source, how, ready)
 
 
 class TransferClassifier(FromSource, MultiTaskClassifier):
