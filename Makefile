@@ -27,6 +27,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/members.py
 	$(BIN)/python benchmarks/sinusoid.py
+	$(BIN)/python benchmarks/transfer.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

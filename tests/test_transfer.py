@@ -96,9 +96,8 @@ def inputs(estimator):
     return estimator.module_.clip(torch.from_numpy(X.to_numpy())).expand(2, -1, -1)
 
 
-def trained(name, estimator):
-    found = dict(estimator.module_.network.named_parameters()).get(name)
-    return found is not None and found.requires_grad
+def trained_names(estimator):
+    return {n for n, p in estimator.module_.network.named_parameters() if p.requires_grad}
 
 
 def test_new_tasks_that_have_not_trained_predict_alike_in_any_order(source):
@@ -122,7 +121,7 @@ def test_a_frozen_trunk_is_the_sources_to_the_bit_and_task_parts_move(scheme):
     owners, was, moved = new.module_.network.owners(), state(est), 0
     for name, p in state(new).items():
         if (owners[name] == SHARED).all():
-            if trained(name, est):
+            if name in trained_names(est):
                 assert_array_equal(p, was[name])
         else:
             moved += int((p != 0).any())
@@ -385,7 +384,7 @@ def test_no_label_or_another_network():
         fitted().adapt(X, NEW.assign(other=np.nan))
     with pytest.raises(ValueError, match=r"hidden_layer_sizes \(was \(6, 5\), now \(6,\)\)"):
         fitted().set_params(hidden_layer_sizes=(6,)).adapt(X, NEW)
-    with pytest.raises(ValueError, match="sharing .was 'hard'|sharing .was HardSharing"):
+    with pytest.raises(ValueError, match=r"sharing \(was HardSharing\(\), now MMoE\(\)\)"):
         fitted().set_params(sharing="mmoe").adapt(X, NEW)
     est = fitted(MTAN())
     with pytest.raises(ValueError, match="freeze='trunk' holds still"):
@@ -458,29 +457,34 @@ def test_part_by_part_it_starts_from_the_source_too():
     )
 
 
-def sourced(kind, source):
-    """An estimator whose source is fitted on whatever table a check brings."""
+SMALL = {"hidden_layer_sizes": (16,), "n_members": 1, "max_iter": 50, "random_state": 0}
 
-    class Sourced(kind):
-        def fit(self, X, y, sample_weight=None):
-            self._own = clone(source).fit(X, y, sample_weight)
-            return super().fit(X, y, sample_weight)
 
-        @property
-        def _source(self):
-            return getattr(self, "_own", None)
+class SourcedClassifier(TransferClassifier):
+    """Its source is fitted on whatever table a check brings."""
 
-    Sourced.__name__ = f"Sourced{kind.__name__}"
-    return Sourced()
+    def fit(self, X, y, sample_weight=None):
+        self._own = MultiTaskClassifier(**SMALL).fit(X, y, sample_weight)
+        return super().fit(X, y, sample_weight)
+
+    @property
+    def _source(self):
+        return getattr(self, "_own", None)
+
+
+class SourcedRegressor(TransferRegressor):
+    """Its source is fitted on whatever table a check brings."""
+
+    def fit(self, X, y, sample_weight=None):
+        self._own = MultiTaskRegressor(**SMALL).fit(X, y, sample_weight)
+        return super().fit(X, y, sample_weight)
+
+    @property
+    def _source(self):
+        return getattr(self, "_own", None)
 
 
 @pytest.mark.filterwarnings("ignore")  # as in test_contract.py
-@parametrize_with_checks(
-    [
-        TransferClassifier(n_members=1),
-        sourced(TransferClassifier, MultiTaskClassifier(n_members=1)),
-        sourced(TransferRegressor, MultiTaskRegressor(n_members=1)),
-    ]
-)
+@parametrize_with_checks([SourcedClassifier(n_members=1), SourcedRegressor(n_members=1)])
 def test_every_check_of_sklearn_passes(estimator, check):
     check(estimator)
