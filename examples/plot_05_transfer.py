@@ -83,12 +83,12 @@ def draw(predictions, shares, pupils, schools):
             intake, pupils["normexam"].to_numpy()[mine][order], ".", color="0.7", label="pupils"
         )
         for name, values in predictions.items():
-            ax.plot(intake, values[mine][order], lw=1, label=name)
+            ax.plot(intake, values[mine][order], ".", ms=4, label=name)
         ax.set(title=f"school {school}", xlabel="reading score at intake")
     axes[0].set_ylabel("exam result")
     axes[0].legend(fontsize=8)
     axes[3].barh(list(shares), list(shares.values()))
-    axes[3].set_title("variance explained, all new schools")
+    axes[3].set_title("variance explained, all schools")
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=120)
     plt.close(figure)
