@@ -59,6 +59,7 @@ class Freezing(Callback):
         flat = [p for block in self.parameters_ for p in block]
         self._set(net, flat, moves=True)
         net.optimizer_.set_pace(flat, 1.0)
+        self.parameters_ = []
 
     def _set(self, net: Any, parameters: Sequence[nn.Parameter], *, moves: bool) -> None:
         for p in parameters:
