@@ -1,6 +1,6 @@
 """New tasks with few labels, by transfer and from scratch. Writes docs/benchmarks/transfer.md.
 
-Score against the number of labels of each new task, over 20 draws; ± is half a 95 % interval of the
+Score against the number of labels of each new task, over random draws; ± is half a 95 % interval of the
 mean over the draws (Student's t). `adapt` starts from a fit of the source tasks; *from scratch* is the
 same estimator without a source, on the same labels; *on the representation* is a linear model on
 `transform`. The ridges' penalties are chosen by leave-one-out on the labels, all else is fixed.
@@ -61,7 +61,7 @@ def exam(n_draws):
     X, y, school = load("Exam")
     large = np.flatnonzero(np.bincount(school) >= LEAST)
     task = RegressionTask(standardize=False)  # the schools' differences are what is learned
-    for draw in n_draws if isinstance(n_draws, list) else range(n_draws):
+    for draw in range(n_draws):
         rng = np.random.default_rng(draw)
         held = rng.choice(large, N_HELD, replace=False)
         is_source = ~np.isin(school, held)
@@ -128,7 +128,7 @@ def detectors(n_draws):
     """Scores of every method, draw and number of labels: is it a 7, is it an 8, is it a 9."""
     X, digit = load_digits(return_X_y=True)
     X = X / 16
-    for draw in n_draws if isinstance(n_draws, list) else range(n_draws):
+    for draw in range(n_draws):
         rng = np.random.default_rng(draw)
         rows = rng.permutation(len(X))
         pool, test = rows[:900], rows[900:]
@@ -185,7 +185,7 @@ def classes(n_draws):
         model = LogisticRegression(max_iter=2000).fit(inputs[train], digit[train])
         return model.score(inputs[test], digit[test])
 
-    for draw in n_draws if isinstance(n_draws, list) else range(n_draws):
+    for draw in range(n_draws):
         rng = np.random.default_rng(draw)
         rows = rng.permutation(new)
         turn = pd.Series(digit[rows]).groupby(digit[rows]).cumcount()
@@ -234,7 +234,7 @@ def gains(scores, method, others):
 def draw_curves(tables):
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(tables), figsize=(12, 5), layout="constrained")
+    figure, axes = plt.subplots(1, len(tables), figsize=(15, 5), layout="constrained")
     for ax, (name, (mean, half)) in zip(axes, tables.items(), strict=True):
         for i, method in enumerate(mean.index):
             style = "-o" if "adapt" in method else "--s" if "scratch" in method else ":^"
@@ -274,25 +274,33 @@ COMPARED = {
 RUNS = {"Exam": exam, "Digits, new detectors": detectors, "Digits, new classes": classes}
 
 
+def report(name, scores):
+    """Print and return a section of the page; its title says how many draws it is of."""
+    mean, half = summary(scores)
+    text = mean.map("{:.3f}".format) + " ± " + half.map("{:.3f}".format)
+    gain = gains(scores, *COMPARED[name])
+    print(f"{name}\n{text.to_string()}\n{gain.to_string()}", flush=True)
+    text.index.name, text.columns.name, gain.index.name = "labels", None, "gain, paired"
+    title = f"## {name}, {scores['draw'].nunique()} draws"
+    return f"{title}\n\n{text.to_markdown()}\n\n{gain.to_markdown()}\n"
+
+
+def write(scores_by_name):
+    """Write the page and its picture."""
+    parts = [report(name, scores) for name, scores in scores_by_name.items()]
+    draw_curves({name: summary(scores) for name, scores in scores_by_name.items()})
+    head = __doc__.split("\n\n", 1)[1].strip()
+    picture = "![Score against labels](../images/transfer.png)"
+    text = f"# Transfer to new tasks\n\n{head}\n\n{picture}\n\n" + "\n".join(parts)
+    (ROOT / "benchmarks" / "transfer.md").write_text(text)
+
+
 def main(names, n_draws=N_DRAWS):
     warnings.simplefilter("ignore")
-    (ROOT.parent / "output").mkdir(exist_ok=True)
-    parts, tables = [], {}
-    for name in names or RUNS:
-        scores = pd.DataFrame(RUNS[name](n_draws))
-        scores.to_csv(ROOT.parent / "output" / f"transfer {name}.csv", index=False)
-        mean, half = tables[name] = summary(scores)
-        text = mean.map("{:.3f}".format) + " ± " + half.map("{:.3f}".format)
-        gain = gains(scores, *COMPARED[name])
-        print(f"{name}\n{text.to_string()}\n{gain.to_string()}", flush=True)
-        text.index.name, text.columns.name, gain.index.name = "labels", None, "gain, paired"
-        parts.append(f"## {name}\n\n{text.to_markdown()}\n\n{gain.to_markdown()}\n")
     if not names:
-        draw_curves(tables)
-        head = __doc__.split("\n\n", 1)[1].strip()
-        picture = "![Score against labels](../images/transfer.png)"
-        text = f"# Transfer to new tasks\n\n{head}\n\n{picture}\n\n" + "\n".join(parts)
-        (ROOT / "benchmarks" / "transfer.md").write_text(text)
+        write({name: pd.DataFrame(run(n_draws)) for name, run in RUNS.items()})
+    for name in names:
+        report(name, pd.DataFrame(RUNS[name](n_draws)))
 
 
 if __name__ == "__main__":
