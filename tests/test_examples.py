@@ -1,7 +1,3 @@
-"""The examples that run in seconds, and what they claim.
-
-`plot_03_schedules.py` and `plot_04_few_shot_digits.py` are run by hand.
-"""
 """The examples that run in seconds, and what they claim; the others are run by hand."""
 
 import pathlib
