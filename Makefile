@@ -28,6 +28,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/members.py
 	$(BIN)/python benchmarks/sinusoid.py
 	$(BIN)/python benchmarks/transfer.py
+	$(BIN)/python benchmarks/groups.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

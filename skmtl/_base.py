@@ -18,6 +18,7 @@ from torch import Tensor
 
 from skmtl import (
     _engine,
+    _fit_tasks,
     _memory,
     _parameters,
     _spans,
@@ -50,6 +51,7 @@ class BaseMultiTask(FittedMultiTask):
     """Parameters and fit of a stack of multi-task networks; see the public estimators."""
 
     _n_labels: dict[Any, int]
+    _stacks = True  # whether a search may train it together with others
 
     def __init__(
         self,
@@ -152,19 +154,50 @@ class BaseMultiTask(FittedMultiTask):
         first = not hasattr(self, "net_")
         return self._learn(X, y, sample_weight, first=first, classes=classes, one_epoch=True)
 
-    def _learn(self, X, y, sample_weight, *, first, classes, one_epoch):
+    def fit_tasks(self, tables, *, sampling="proportional"):
+        """Train on a table of its own for each task, with features that all have in common.
+
+        The tables are put below one another, a row with a label in its task's column: everything is
+        as after `fit` on that table, and `predict` predicts all tasks for any row.
+
+        Parameters
+        ----------
+        tables : dict from task to (X, y)
+            X array-like of shape (n_t, d), all DataFrames with the same columns or all arrays; y
+            array-like of shape (n_t,).
+        sampling : {"proportional", "even"} or float, default="proportional"
+            How often tasks are drawn into batches. "proportional": every row once an epoch. "even":
+            as many rows of every task, those of small tasks several times. A temperature of 1 or
+            more is between the two: in proportion to ``n_t ** (1 / temperature)``. An epoch always has
+            as many rows as there are.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, and where the tables do not go together.
+        """
+        X, y, sizes = _fit_tasks.stack_tables(tables)
+        shares = _fit_tasks.shares_of(sampling, sizes)
+        keep = self.warm_start and hasattr(self, "net_")
+        return self._learn(X, y, None, first=not keep, classes=None, one_epoch=False, shares=shares)
+
+    def _learn(self, X, y, sample_weight, *, first, classes, one_epoch, shares=None):
+        told = {"first": first, "classes": classes, "one_epoch": one_epoch, "shares": shares}
         before = vars(self).copy()
         try:
-            return self._learn_or_raise(
-                X, y, sample_weight, first=first, classes=classes, one_epoch=one_epoch
-            )
+            return self._learn_or_raise(X, y, sample_weight, **told)
         except BaseException as error:
             vars(self).clear()
             vars(self).update(before)
             _memory.explain(error, self)
             raise
 
-    def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch):
+    def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares):
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
         dtype = _table.precision(_n_rows(X), device) if first else self.module_.dtype
@@ -173,7 +206,8 @@ class BaseMultiTask(FittedMultiTask):
         reading = self._read(x, y, sample_weight, first=first, classes=classes)
         previous = None if first else copy.deepcopy(self.net_)  # ours stays if training fails
         ready = self._make_ready(reading, previous=previous, one_epoch=one_epoch)
-        self._keep(_engine.train(ready), reading, ready, go_on=one_epoch and not first)
+        net = _engine.train(_fit_tasks.drawing(ready, shares))
+        self._keep(net, reading, ready, go_on=one_epoch and not first)
         return self
 
     def _make_ready(self, reading: Reading, *, previous=None, one_epoch=False) -> Ready:

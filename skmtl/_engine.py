@@ -30,7 +30,7 @@ from skmtl._table import (
     warn_if_unscaled,
 )
 from skmtl.schedules import Joint, Schedule, Tasks, Timetable
-from skmtl.sharing import Architecture, NoSharing, Sharing
+from skmtl.sharing import Architecture, Network, NoSharing, Sharing
 from skmtl.targets import Targets, stratify
 from skmtl.tasks import TaskLosses
 from skmtl.training import (
@@ -142,6 +142,14 @@ class Lesson:
         """Share of each task's variance that a ridge explains."""
         return linear_fits(self.data, self.table, self.criterion.tasks)
 
+    def decay(self, network: Network, alpha: float) -> dict[str, float | Tensor]:
+        """L2 gradient factor of each parameter."""
+        return decay(network, self.table, alpha, len(self.labelled))
+
+    def warn_if_unscaled(self, names: Sequence[str] | None) -> None:
+        """Warn of inputs that are far from standardised."""
+        warn_if_unscaled(self.data, self.labelled, names)
+
     def split(self, fraction: float, seeds: Sequence[int]) -> Rows:
         """Rows to train and to validate each member on."""
         key = (fraction, *seeds)
@@ -177,12 +185,12 @@ def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_ep
             rows = lesson.split(plan.validation_fraction, seeds)
         generators = [Generator().manual_seed(seed) for seed in seeds]
         if previous is None:
-            warn_if_unscaled(data, labelled, plan.feature_names)
+            lesson.warn_if_unscaled(plan.feature_names)
             module = build_module(lesson.bounds, architecture, plan.sharing, generators)
         else:
             module = previous.module_
         net = _build_net(module, criterion, plan, generators, incremental=one_epoch)
-    decay_of = partial(decay, table=table, alpha=plan.alpha, n_rows=len(labelled))
+    decay_of = partial(lesson.decay, alpha=plan.alpha)
     single_task = partial(_single_task_losses, plan, lesson, rows, architecture, seeds, decay_of)
     net.ask(
         lr=plan.learning_rate,

@@ -93,6 +93,12 @@ def check_callbacks(callbacks: Any) -> list[Any]:
     return checked
 
 
+def read_gradients(callbacks: Sequence[Any]) -> bool:
+    """Whether any of the checked callbacks is told of gradients."""
+    own = [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks]
+    return any(type(cb).on_grad_computed is not Callback.on_grad_computed for cb in own)
+
+
 def resolve_loss_weights(loss_weights: Any, names: Sequence[Any]) -> Weighting:
     """Return a fresh weighting of the tasks for what a user wrote."""
     if isinstance(loss_weights, Weighting):
@@ -122,7 +128,8 @@ def _fixed_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
     if hasattr(loss_weights, "to_dict"):  # a Series, by its index
         loss_weights = loss_weights.to_dict()
     if isinstance(loss_weights, Mapping):
-        unknown = [name for name in loss_weights if name not in names]
+        there = set(names)
+        unknown = [name for name in loss_weights if name not in there]
         if unknown:
             raise ValueError(
                 f"Parameter loss_weights names {unknown}, which y has not. The tasks are "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from skmtl import targets
-from skmtl._base import BaseMultiTask
+from skmtl._long_form import LongForm
 
 
-class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
+class MultiTaskClassifier(ClassifierMixin, LongForm):
     """One network for several classifications.
 
     `MultiTaskClassifierRegressor` in the conventions of a scikit-learn classifier: ``classes_``
@@ -19,6 +19,14 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
     Parameters
     ----------
     tasks : "infer", "classification", ClassificationTask, dict or list, default="infer"
+    task_column : str, int or None, default=None
+        Column of X, by name or position, that says which task a row belongs to (a school, a shop, a
+        user); y then is one target, shape (n,), that is alike in all tasks. Any labels, none
+        missing; the other columns are the features. Or pass ``sample_task`` to `fit`, `predict` and
+        the rest. See docs/groups.md.
+    unseen : {"shared", "error"}, default="shared"
+        What `predict` does for a task that `fit` has not seen: answer with the mean of all tasks'
+        answers, which under linear heads is the shared part with the mean head; or raise.
     sharing : str or Sharing, default="hard"
     loss_weights : dict, array-like of shape (T,), str, object or None, default=None
     schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
@@ -45,6 +53,8 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
     ----------
     classes_ : list of ndarray, or ndarray for a 1-D y
         Class labels of each task.
+    task_labels_ : ndarray of shape (T,)
+        Where rows have a task each: the tasks, sorted. ``tasks_`` then has the one target.
 
     See Also
     --------
@@ -64,14 +74,16 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
     [(997, 10), (997, 2)]
     """
 
-    score = BaseMultiTask.score  # ClassifierMixin's refuses several multiclass tasks
+    score = LongForm.score  # ClassifierMixin's refuses several multiclass tasks
 
-    def predict_proba(self, X):
+    def predict_proba(self, X, sample_task=None):
         """Predict class probabilities.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
+            As in `fit`.
+        sample_task : array-like of shape (n,), default=None
             As in `fit`.
 
         Returns
@@ -79,7 +91,7 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
         proba : list over the tasks of ndarray of shape (n, n_classes), or the ndarray for a 1-D y
             Columns in the order of ``classes_``.
         """
-        return self._arrange(self._probabilities(X))
+        return self._arrange(self._probabilities(self._of_tasks(X, sample_task)))
 
     def _arrange(self, by_task):
         return self._arrays(by_task)
@@ -101,7 +113,7 @@ class MultiTaskClassifier(ClassifierMixin, BaseMultiTask):
         return tags
 
 
-class MultiTaskRegressor(RegressorMixin, BaseMultiTask):
+class MultiTaskRegressor(RegressorMixin, LongForm):
     """One network for several regressions.
 
     `MultiTaskClassifierRegressor` in the conventions of a scikit-learn regressor. All that is
@@ -111,6 +123,14 @@ class MultiTaskRegressor(RegressorMixin, BaseMultiTask):
     Parameters
     ----------
     tasks : "infer", "regression", RegressionTask, dict or list, default="infer"
+    task_column : str, int or None, default=None
+        Column of X, by name or position, that says which task a row belongs to (a school, a shop, a
+        user); y then is one target, shape (n,), that is alike in all tasks. Any labels, none
+        missing; the other columns are the features. Or pass ``sample_task`` to `fit`, `predict` and
+        the rest. See docs/groups.md.
+    unseen : {"shared", "error"}, default="shared"
+        What `predict` does for a task that `fit` has not seen: answer with the mean of all tasks'
+        answers, which under linear heads is the shared part with the mean head; or raise.
     sharing : str or Sharing, default="hard"
     loss_weights : dict, array-like of shape (T,), str, object or None, default=None
     schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
@@ -133,9 +153,14 @@ class MultiTaskRegressor(RegressorMixin, BaseMultiTask):
     random_state : int, RandomState, Generator or None, default=None
     verbose : int, default=0
 
+    Attributes
+    ----------
+    task_labels_ : ndarray of shape (T,)
+        Where rows have a task each: the tasks, sorted. ``tasks_`` then has the one target.
+
     See Also
     --------
-    MultiTaskClassifierRegressor : Explains every parameter and attribute.
+    MultiTaskClassifierRegressor : Explains every other parameter and attribute.
 
     Examples
     --------
@@ -145,9 +170,19 @@ class MultiTaskRegressor(RegressorMixin, BaseMultiTask):
     >>> est = MultiTaskRegressor(random_state=0).fit(X[:200], y[:200])
     >>> est.score(X[200:], y[200:]) > 0.95
     True
+
+    One target in several schools, whose rows say which is theirs:
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"school": ["a", "b", "c"] * 100, "x": np.linspace(-1, 1, 300)})
+    >>> y = X["x"] * X["school"].map({"a": 1.0, "b": 2.0, "c": 3.0})
+    >>> est = MultiTaskRegressor(task_column="school", n_members=1, random_state=0).fit(X, y)
+    >>> est.score(X, y) > 0.95
+    True
     """
 
-    score = BaseMultiTask.score  # RegressorMixin's knows no missing labels
+    score = LongForm.score  # RegressorMixin's knows no missing labels
 
     def _infer_kind(self, column):
         return "regression"

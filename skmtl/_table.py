@@ -87,7 +87,7 @@ def warn_if_unscaled(data: TrainingData, labelled: Tensor, names: Sequence[str] 
         f"{size[worst]:.3g}, the median column {usual:.3g}. Networks learn poorly from that: put a "
         "StandardScaler before the estimator.",
         UserWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
 
 

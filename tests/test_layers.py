@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "_resolve",
         "_spans",
         "_stack",
+        "_task_labels",
         "targets",
         "tasks",
     },
@@ -48,7 +49,8 @@ MAY_IMPORT = {
 ONLY = {
     "skorch": {"training", "_parameters", "inspection", "model_selection"},
     "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
-    | {"metrics", "model_selection", "inspection", "meta", "transfer"},
+    | {"metrics", "model_selection", "inspection", "meta", "transfer"}
+    | {"_fit_tasks", "_long_form", "_task_labels"},
     "matplotlib": {"inspection"},
     "torchjd": {"weighting"},
 }

@@ -3,8 +3,8 @@
 scikit-learn's stratified splitters look at one column of classes. `MultiTaskStratifiedKFold` and
 `MultiTaskStratifiedShuffleSplit` look at all columns at once: classes, bins of numbers, and where
 labels are missing. `cross_val_predict` keeps the columns and labels of the table. `LeaveOneTaskOut`
-splits tasks. `BatchedGridSearchCV`, `BatchedRandomizedSearchCV` and `cross_validate` train all
-candidates and folds together.
+splits tasks; `TaskGroupKFold` splits rows that have one task each. `BatchedGridSearchCV`,
+`BatchedRandomizedSearchCV` and `cross_validate` train all candidates and folds together.
 
 >>> import numpy as np
 >>> from skmtl.model_selection import MultiTaskStratifiedKFold
@@ -21,6 +21,7 @@ candidates and folds together.
 from .prediction import cross_val_predict
 from .search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from .splits import LeaveOneTaskOut, MultiTaskStratifiedKFold, MultiTaskStratifiedShuffleSplit
+from .task_groups import TaskGroupKFold
 from .validation import cross_validate
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "LeaveOneTaskOut",
     "MultiTaskStratifiedKFold",
     "MultiTaskStratifiedShuffleSplit",
+    "TaskGroupKFold",
     "cross_val_predict",
     "cross_validate",
 ]

@@ -126,10 +126,10 @@ def _find_job(trial: Trial, known: dict[Any, Any]) -> None:
     """Find what a stack can train of a trial, and fit what stands before it."""
     model, fold = trial.model, trial.fold
     weights = dict(fold.fit_params)
-    if isinstance(model, BaseMultiTask) and not weights.keys() - {"sample_weight"}:
+    if _stacks(model) and not weights.keys() - {"sample_weight"}:
         trial.job = Job(model, fold.X, fold.train_targets, fold.train, weights.get("sample_weight"))
         return
-    if not isinstance(model, Pipeline) or not isinstance(model.steps[-1][1], BaseMultiTask):
+    if not isinstance(model, Pipeline) or not _stacks(model.steps[-1][1]):
         return
     name = f"{model.steps[-1][0]}__sample_weight"
     if weights.keys() - {name}:
@@ -138,6 +138,10 @@ def _find_job(trial: Trial, known: dict[Any, Any]) -> None:
     steps, inputs = once(known, key, lambda: _fit_transformers(model, fold))
     model.steps = [*steps, model.steps[-1]]
     trial.job = Job(model.steps[-1][1], inputs, fold.train_targets, None, weights.get(name))
+
+
+def _stacks(model: Any) -> bool:
+    return isinstance(model, BaseMultiTask) and model._stacks
 
 
 def _fit_transformers(model: Pipeline, fold: Fold) -> tuple[list[Any], Any]:

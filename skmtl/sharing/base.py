@@ -64,6 +64,14 @@ class Sharing(BaseEstimator, ABC):
             If a parameter is out of range, or the scheme has no meaning for these layers.
         """
 
+    def gathered(self, n_tasks: int) -> Sharing | None:
+        """Return the scheme that looks at the heads of a batch's rows only, for very many tasks.
+
+        Its network finds the task of each row in the last column of the inputs. None: there is no
+        such scheme, and every row goes through every head.
+        """
+        return None
+
 
 class Block(nn.Module, ABC):
     """A module with parameters of its own, of which it knows whose they are.
@@ -119,7 +127,11 @@ class Network(nn.Module, ABC):
 
     Parameters belong to the `Block`s inside. One that is no subject of training (a temperature) has
     ``requires_grad=False``: it then leaves and returns with its member like any other.
+
+    ``gathers`` says whether gradients of heads are sparse, of the tasks in the batch.
     """
+
+    gathers: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from skmtl._checks import check_int
 
 from .base import SHARED, Architecture, Block, Network, Sharing
 from .checks import require_layers
+from .gathered import GatheredHardSharing
 from .layers import ACTIVATIONS, draw_weights, hidden_layers
 from .network import TaskNetwork, Towers
 
@@ -44,6 +45,12 @@ class HardSharing(Sharing):
         return TaskNetwork.around(
             trunk, a, generators, linear_skip=self.linear_skip, per_task=False
         )
+
+    def gathered(self, n_tasks: int) -> Sharing | None:
+        """Return the scheme for rows of one task each; see `Sharing.gathered`."""
+        if type(self) is not HardSharing:  # a subclass may build something else
+            return None
+        return GatheredHardSharing(n_tasks, self.linear_skip)
 
 
 class NoSharing(Sharing):

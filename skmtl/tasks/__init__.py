@@ -14,6 +14,7 @@ from .base import Task
 from .binary import BinaryTask
 from .classification import ClassificationTask
 from .count import CountTask
+from .grouped import GroupedLosses
 from .heteroscedastic import HeteroscedasticRegressionTask
 from .losses import TaskLosses
 from .multilabel import MultilabelTask
@@ -25,6 +26,7 @@ __all__ = [
     "BinaryTask",
     "ClassificationTask",
     "CountTask",
+    "GroupedLosses",
     "HeteroscedasticRegressionTask",
     "MultilabelTask",
     "OrdinalTask",

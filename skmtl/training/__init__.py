@@ -8,10 +8,12 @@ member of a stack finish on its own.
 from .batches import FORWARD_ROWS, Rows, TrainingData
 from .checkpoint import FitCheckpoint
 from .freezing import Freezing
+from .grouped_splits import grouped_split
 from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of
 from .net import MultiTaskNet
 from .precision import MixedPrecision
 from .reporting import EpochBar, EpochLines
+from .sampling import SampledBatches
 from .splits import validation_split
 from .stack import Ready, structure, train_together
 from .stopping import LowestLosses, MemberStopping
@@ -30,9 +32,11 @@ __all__ = [
     "MultiTaskNet",
     "Ready",
     "Rows",
+    "SampledBatches",
     "TrainingData",
     "clip_bounds",
     "dtype_of",
+    "grouped_split",
     "structure",
     "train_together",
     "validation_split",

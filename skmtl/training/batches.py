@@ -5,7 +5,7 @@ Shapes: n rows in all, K members, d features, V encoded target columns, T tasks,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -64,12 +64,14 @@ class Rows(NamedTuple):
     """Rows of the table that each member trains on and is validated on: (K, n_train), (K, n_valid).
 
     ``counts`` says how many training rows are a member's own, where not all; those that follow weigh
-    nothing.
+    nothing. ``draw`` makes the batches, with the arguments of `TrainBatches`, if rows are not each to
+    be drawn once an epoch.
     """
 
     train: Tensor
     valid: Tensor | None
     counts: list[int] | None = None
+    draw: Callable[..., TrainBatches] | None = None
 
 
 class TrainBatches:

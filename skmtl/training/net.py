@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 
 from .adam import StackAdam
 from .batches import Rows, TrainBatches, TrainingData, ValidRows
+from .gathered import GatheredAdam
 from .step import EVERYTHING, EpochLosses, EpochMean, Phase, evaluate, train_step
 from .stopping import MemberStopping
 
@@ -117,13 +118,14 @@ class MultiTaskNet(NeuralNet):
         """Adam over the network's parameters, with their decay."""
         named = dict(self.module_.network.named_parameters())
         owners = self.module_.network.owners()
-        self.optimizer_ = StackAdam(named, self.decay, owners, lr=self.lr)
+        kind = GatheredAdam if self.module_.network.gathers else StackAdam
+        self.optimizer_ = kind(named, self.decay, owners, lr=self.lr)
         return self
 
     def get_split_datasets(self, X: tuple[TrainingData, Rows], y: None = None, **fit_params: Any):
         """Pair the table with the training and with the validation rows."""
         data, rows = X
-        self._counts = rows.counts
+        self._counts, self._draw = rows.counts, rows.draw or TrainBatches
         return (data, rows.train), None if rows.valid is None else (data, rows.valid)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
@@ -131,8 +133,9 @@ class MultiTaskNet(NeuralNet):
         data, rows = dataset
         if training:
             self.batches_: list[Any] = [
-                TrainBatches(data, rows, self.batch_size, self.generators, self._counts)
+                self._draw(data, rows, self.batch_size, self.generators, self._counts)
             ]
+            self._draw = TrainBatches  # what drew knows the table
             self._stack = list(range(len(rows)))
             self._epoch_values: dict[str, np.ndarray] = {}
             self._best: dict[str, float] = {}

@@ -1,0 +1,115 @@
+"""The task that each row of a table says it belongs to, and the scores of each such task.
+
+In: X with a column of tasks, or X and the task of each row. Shapes: n rows, d features, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl.tasks import Task
+
+MAX_TASKS = 2**24  # float32 counts no further
+
+
+class OfTasks(NamedTuple):
+    """Inputs, and the task of each row, or None where a column of the inputs says it."""
+
+    X: Any
+    task: Any
+
+
+def labels_of(X: OfTasks, column: Any) -> tuple[Any, np.ndarray]:
+    """Features and the label of each row's task."""
+    table = X.X
+    if hasattr(table, "toarray"):
+        raise TypeError("X must be dense where rows have a task each. Found a sparse matrix.")
+    if X.task is not None:
+        labels = np.asarray(X.task)
+        if labels.ndim != 1:
+            raise ValueError(f"sample_task must have shape (n,). Found {labels.shape}.")
+        check_consistent_length(table, labels)
+        features, said = table, "sample_task"
+    else:
+        at = _place(table, column)
+        said = f"task_column={column!r}"
+        if isinstance(table, pd.DataFrame):
+            labels = np.asarray(table.iloc[:, at])
+            features = table.iloc[:, [i for i in range(table.shape[1]) if i != at]]
+        else:
+            table = table if isinstance(table, np.ndarray) else np.asarray(table, dtype=object)
+            labels, features = table[:, at], np.delete(table, at, axis=1)
+    missing = np.asarray(pd.isna(labels))
+    if missing.any():
+        raise ValueError(
+            f"{said} must name a task in every row. Found {int(missing.sum())} missing (first: row "
+            f"{int(np.flatnonzero(missing)[0])}). Drop these rows, or give them a task of their own."
+        )
+    return features, labels
+
+
+def _place(table: Any, column: Any) -> int:
+    """Position of the task column."""
+    names = list(getattr(table, "columns", []))
+    if column in names:
+        return names.index(column)
+    shape = np.shape(table)
+    if isinstance(column, Integral) and not isinstance(column, bool):
+        if len(shape) == 2 and -shape[1] <= column < shape[1]:
+            return int(column) % shape[1]
+        found = f"X has shape {shape}"
+    elif isinstance(column, str):
+        found = f"X has columns {names[:10]}" if names else "X has no column names"
+    else:
+        raise TypeError(
+            "Parameter task_column must be the name or the position of a column of X, or None. "
+            f"Found {column!r}."
+        )
+    raise ValueError(
+        f"Parameter task_column must be the name or the position of a column of X. Found {column!r}; "
+        f"{found}."
+    )
+
+
+def numbered(labels: np.ndarray) -> np.ndarray:
+    """Labels of the tasks, sorted."""
+    found = np.asarray(pd.factorize(labels, sort=True)[1])
+    if len(found) > MAX_TASKS:
+        raise ValueError(f"There may be {MAX_TASKS:,} tasks at most. Found {len(found):,}.")
+    return found
+
+
+def scores_by_task(
+    task: Task, of_row: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray, weight: Sequence[float]
+) -> pd.DataFrame:
+    """Table of scores, a row a task; each from sums over its rows."""
+    codes, names = pd.factorize(of_row, sort=True)
+    w = np.asarray(weight, dtype=float)
+
+    def total(values: Any) -> np.ndarray:
+        return np.bincount(codes, values, minlength=len(names))
+
+    table: dict[str, Any] = {
+        "kind": task.kind,
+        "n_labels": np.bincount(codes, minlength=len(names)),
+    }
+    weights = total(w)
+    if task.kind == "classification":
+        table["accuracy"] = total(w * (y_true == y_pred)) / weights
+    else:
+        error = y_pred.astype(float) - y_true.astype(float)
+        squares = total(w * error**2)
+        mean = total(w * y_true) / weights
+        spread = total(w * (y_true - mean[codes]) ** 2)
+        undefined = (table["n_labels"] < 2) | (spread == 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            table["r2"] = np.where(undefined, np.nan, 1 - squares / spread)
+        table["mae"] = total(w * np.abs(error)) / weights
+        table["rmse"] = np.sqrt(squares / weights)
+    return pd.DataFrame(table, index=pd.Index(names, name="task"))
