@@ -114,7 +114,12 @@ def gathered_plan(plan: _engine.Plan, name: Any, task: Task) -> _engine.Plan | N
     """
     sharing = plan.sharing.gathered(len(plan.names))
     fixed = type(plan.weighting) is FixedWeights and type(plan.schedule) is Joint
-    if sharing is None or not fixed or task.n_constants or _parameters.read_gradients(plan.callbacks):
+    if (
+        sharing is None
+        or not fixed
+        or task.n_constants
+        or _parameters.read_gradients(plan.callbacks)
+    ):
         return None
     return replace(plan, names=[name], weighting=FixedWeights([1.0]), sharing=sharing)
 
