@@ -37,6 +37,12 @@ def add_task(source: Any, X: Any, y: Any, *, sample_weight: Any, tasks: Any) -> 
     )
     other._start = partial(start, other, source, Manner())
     other._learn(X, table, sample_weight, first=True, classes=None, one_epoch=False)
+    for part, whose in ((source, "there are"), (other, "are new")):
+        if part._container.spans is not None:
+            raise ValueError(
+                f"add_task joins tasks of one column each. Of those that {whose} one reads several "
+                "columns: use adapt for the new tasks alone, or fit all tasks."
+            )
     new = clone(source).set_params(
         tasks={name: clone(t) for e in (source, other) for name, t in e.tasks_.items()},
         loss_weights=by_name(source.loss_weights, list(source.tasks_)),
@@ -47,7 +53,7 @@ def add_task(source: Any, X: Any, y: Any, *, sample_weight: Any, tasks: Any) -> 
 
 def named_columns(source: Any, y: Any) -> pd.DataFrame:
     """The new targets as a DataFrame, under names that the source has not."""
-    columns, _ = source._read_targets(len(y) if hasattr(y, "__len__") else 0, y, first=True)
+    columns, _ = targets.read_columns(y)
     old = list(source.tasks_)
     if source._container.kind == "frame" or isinstance(y, pd.DataFrame | pd.Series):
         if not isinstance(y, pd.DataFrame) and getattr(y, "name", None) is None:
@@ -90,7 +96,8 @@ def join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> None
     plan = replace(new._plan(prepared, device), n_members=source.module_.n_members)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it was said when the new tasks were read
-        net = _engine.prepare(lesson, plan, previous=None, one_epoch=True).net
+        ready = _engine.prepare(lesson, plan, previous=None, one_epoch=True)
+    net = ready.net
     module = net.module_
     for part, shared in ((source, True), (other, False)):
         inherit(module.network, part.module_.network, lineage(net, part, names, shared=shared))
@@ -101,7 +108,7 @@ def join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> None
     net._set_training(False)
     check_unchanged(net, (source, other), X[:LOOK])
     n_labels = {**source._n_labels, **other._n_labels}
-    new._keep(net, new_reading(prepared, source, table, n_labels, lesson))
+    new._keep(net, new_reading(prepared, source, table, n_labels, lesson), ready)
 
 
 def lineage(net: Any, part: Any, names: list[Any], *, shared: bool) -> Lineage:

@@ -16,6 +16,9 @@ from .adapting import Manner, fitted_source, start
 class FromSource(BaseMultiTask):
     """Parameters and start of an estimator that has a source."""
 
+    task_column = None  # the tasks of a source are columns
+    unseen = "shared"
+
     def __init__(
         self,
         source=None,
@@ -130,6 +133,14 @@ class FromSource(BaseMultiTask):
     def activation(self):
         """The source's activation."""
         return self._like_source("activation", "relu")
+
+    def _of_tasks(self, X, sample_task):
+        if sample_task is not None:
+            raise ValueError(
+                f"{type(self).__name__} takes a column of y for each task, as its source does. Found "
+                "sample_task: bring the target into columns, one a task."
+            )
+        return X
 
     @property
     def _source(self) -> Any:
