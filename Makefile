@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs docs-check dist clean
 
 demo: $(VENV)/examples.stamp
 	$(BIN)/python examples/plot_01_penguins.py
@@ -16,6 +16,25 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, into output/docs. Not in CI: executes the examples, some minutes the first time.
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -W --keep-going -b html docs output/docs
+
+# Opens the built site in headless Chromium (Debian: chromium): navigation, search, pictures, links.
+docs-check: docs
+	$(BIN)/python docs/check_site.py output/docs
+
+# Wheel and sdist into dist/; each is installed into a bare environment, where README's examples run.
+dist: $(VENV)/test.stamp
+	rm -rf dist output/bare
+	$(INSTALL) build
+	$(BIN)/python -m build
+	for file in dist/*.whl dist/*.tar.gz; do \
+	  $(PYTHON) -m venv --clear output/bare && \
+	  output/bare/bin/python -m pip install --quiet -c constraints.txt $$file && \
+	  (cd output && bare/bin/python -m doctest ../README.md) || exit 1; \
+	done
 
 # Not in CI: takes over an hour and wants an idle machine. benchmarks/river.py needs a file more: see there.
 bench: $(VENV)/test.stamp
@@ -36,4 +55,4 @@ $(VENV)/%.stamp: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) output
+	rm -rf $(VENV) output docs/api docs/gallery docs/project

@@ -1,4 +1,5 @@
-"""Three tasks from one table of penguins.
+"""Three tasks from one table of penguins
+======================================
 
 Species (three classes), sex (two classes, eleven labels missing) and body mass (a regression) are
 learned together from the birds' measurements, and compared with one scikit-learn model per task.

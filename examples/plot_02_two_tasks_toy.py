@@ -1,4 +1,7 @@
-"""Where the ways to aggregate gradients end on a problem of two tasks that pull apart.
+"""Where aggregated gradients lead
+===============================
+
+Where the ways to aggregate gradients end on a problem of two tasks that pull apart.
 
 Two losses of two parameters, from Liu et al. (2021, CAGrad; also in Navon et al. 2022, Nash-MTL). Above
 zero each loss has a steep, narrow valley, below zero a bowl; the bowls' Pareto front, from one minimum
@@ -117,7 +120,6 @@ def draw(paths, front):
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower right", fontsize=12)
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=120)
-    plt.close(figure)
 
 
 def main(names=tuple(METHODS), n_steps=N_STEPS):

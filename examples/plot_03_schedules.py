@@ -1,4 +1,7 @@
-"""Tasks of which one has a twentieth of the labels: all at once, in turns, or one after the other.
+"""All at once, in turns, or one after the other
+=============================================
+
+Tasks of which one has a twentieth of the labels: all at once, in turns, or one after the other.
 
 Three tables, on each the same network under six schedules, ten splits into training and test rows:
 

@@ -1,4 +1,8 @@
-"""Digits that were never seen, learned from a few images each.
+"""
+Digits that were never seen
+===========================
+
+Digits that were never seen, learned from a few images each.
 
 The digits 0 to 6 of scikit-learn's `load_digits`, in the eight orientations that turning and
 mirroring make, teach a meta-learner to tell classes apart: every orientation is a task, and each

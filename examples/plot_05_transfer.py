@@ -1,4 +1,8 @@
-"""New schools with a few labelled pupils, from a fit of many others.
+"""
+New schools with a few labelled pupils
+======================================
+
+New schools with a few labelled pupils, from a fit of many others.
 
 Fifty London schools are the source tasks: a pupil's exam result from the reading score at intake, sex
 and the kind of school. Fifteen large schools are new, with 10 labelled pupils each; the rest of their
@@ -91,7 +95,6 @@ def draw(predictions, shares, pupils, schools):
     axes[3].set_title("variance explained, all schools")
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=120)
-    plt.close(figure)
 
 
 def main(seed=0):

@@ -98,7 +98,7 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
         without either. A list, or the single array, where `predict_proba` returns one.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had string column names.
     n_iter_ : int
         Epochs trained.

@@ -73,7 +73,7 @@ class MinimaxDeviationClassifier(ClassifierMixin, BaseEstimator):
         The game's value: the largest deviation of the best strategy, which may draw lots where
         `predict` must not. ``deviations_`` come close to it where rows are continuous.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only where X has names.
 
     Notes

@@ -36,6 +36,17 @@ class GaussianModel:
     ------
     TypeError, ValueError
         Where a parameter is none of that.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import GaussianModel
+    >>> model = GaussianModel([[0.0, 0.0], [3.0, 0.0]], priors=[0.25, 0.75])
+    >>> X, classes = model.sample(5, np.random.default_rng(0))
+    >>> X.shape, classes.shape
+    ((5, 2), (5,))
+    >>> model.log_joint(X).argmax(1).shape
+    (5,)
     """
 
     def __init__(self, means, variance=1.0, priors=None):

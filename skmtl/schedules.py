@@ -49,6 +49,21 @@ class Schedule(BaseEstimator, ABC):
 
     A member's schedule depends on its seed and the epoch alone, so that going on with a fit goes on
     with the schedule.
+
+    Examples
+    --------
+    >>> from skmtl.schedules import Schedule, Tasks
+    >>> class FirstOnly(Schedule):
+    ...     '''The first task alone for some epochs, then all.'''
+    ...
+    ...     def __init__(self, n_epochs=5):
+    ...         self.n_epochs = n_epochs
+    ...
+    ...     def active(self, epoch, tasks, seed):
+    ...         return [True] + [epoch >= self.n_epochs] * (len(tasks) - 1)
+    >>> tasks = Tasks(names=["price", "stars"], n_labels=[1000, 50])
+    >>> [FirstOnly(1).active(epoch, tasks, seed=0) for epoch in range(2)]
+    [[True, False], [True, True]]
     """
 
     freezes = True  # whether parameters of the tasks that rest stay as they are
@@ -72,7 +87,14 @@ class Schedule(BaseEstimator, ABC):
 
 
 class Joint(Schedule):
-    """All tasks at every step."""
+    """All tasks at every step.
+
+    Examples
+    --------
+    >>> from skmtl.schedules import Joint, Tasks
+    >>> Joint().active(0, Tasks(names=["price", "stars"], n_labels=[1000, 50]), seed=0)
+    [True, True]
+    """
 
     def active(self, epoch: int, tasks: Tasks, seed: int) -> list[bool]:
         """Say True for every task."""
@@ -102,6 +124,13 @@ class Alternating(Schedule):
     R. Caruana (1997). Multitask learning. Machine Learning 28, 41-75.
     V. Sanh, T. Wolf, S. Ruder (2019). A hierarchical multi-task approach for learning embeddings
     from semantic tasks. AAAI (proportional sampling).
+
+    Examples
+    --------
+    >>> from skmtl.schedules import Alternating, Tasks
+    >>> tasks = Tasks(names=["price", "stars"], n_labels=[1000, 50])
+    >>> [Alternating(phase_epochs=2).active(epoch, tasks, seed=0) for epoch in range(4)]
+    [[True, False], [True, False], [False, True], [False, True]]
     """
 
     def __init__(self, phase_epochs=1, order="round_robin", freeze="others"):
@@ -169,6 +198,14 @@ class Progressive(Schedule):
     References
     ----------
     A. Pentina, V. Sharmanska, C. Lampert (2015). Curriculum learning of multiple tasks. CVPR.
+
+    Examples
+    --------
+    >>> from skmtl.schedules import Progressive, Tasks
+    >>> tasks = Tasks(names=["price", "stars"], n_labels=[1000, 50])
+    >>> stages = Progressive(["stars", "price"], epochs_per_stage=2)
+    >>> [stages.active(epoch, tasks, seed=0) for epoch in range(3)]
+    [[False, True], [False, True], [True, True]]
     """
 
     def __init__(self, order="given", epochs_per_stage=5):

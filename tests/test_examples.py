@@ -46,3 +46,45 @@ def test_aggregators_reach_the_front_where_equal_weights_stay_in_a_valley(
     # from the start below the valleys all reach it; equal weights go on to the least mean loss
     assert distance["(-8.5, -5.0)"].max() < 0.05
     assert table["mean loss"]["(-8.5, -5.0)"].idxmin() == "equal weights"
+
+
+def run(script, monkeypatch):
+    """Names of a script after it ran; it must show what it drew."""
+    shown = []
+    plt.switch_backend("agg")
+    plt.close("all")
+    monkeypatch.setattr(plt, "show", lambda: shown.extend(plt.get_fignums()))
+    [path] = EXAMPLES.glob(f"{script}_*.py")
+    names = runpy.run_path(str(path))
+    assert len(shown) == 1
+    assert all(ax.has_data() for ax in plt.gcf().axes)
+    plt.close("all")
+    return names
+
+
+# what each example says of its figures, with room for another machine's rounding
+CLAIMS = {
+    "plot_06": lambda n: n["scores"].shape == (4, 5) and n["scores"]["mean"].min() > 0.9,
+    "plot_07": lambda n: (
+        (n["relation"].loc["A1", ["A2", "A3", "A5"]] < -0.1).all()
+        and (n["relation"].loc["N1", ["N2", "N3", "N4"]] > 0.5).all()
+    ),
+    "plot_08": lambda n: n["gain"].delta_m > 0,
+    "plot_09": lambda n: (
+        n["grouping"].groups_ == [["A2", "A3", "A4", "A5"], ["N1", "N2", "N3", "N4"]]
+    ),
+    "plot_10": lambda n: n["conflict"].cosines.loc["price", "depth"] < 0.3,
+    "plot_11": lambda n: n["table"].loc[20, "hard"] > n["table"].loc[20, "none"],
+    "plot_12": lambda n: n["difference"] < 1e-3,
+    "plot_13": lambda n: (
+        n["fitted"]["uw"].history_.iloc[-1]["weight_species"]
+        > 3 * n["fitted"]["uw"].history_.iloc[-1]["weight_sex"]
+    ),
+    "plot_14": lambda n: len(n["said"]) == 333 and n["said"].between(0, 1).all(),
+    "plot_15": lambda n: n["scores"].loc[2, "digit"] > n["scores"].loc[0, "digit"],
+}
+
+
+@pytest.mark.parametrize("script", CLAIMS)
+def test_an_example_draws_and_its_claim_holds(script, monkeypatch):
+    assert CLAIMS[script](run(script, monkeypatch))

@@ -195,6 +195,18 @@ class GradientConflictDisplay:
     figure_ : matplotlib Figure
     lines_ : list of matplotlib Line2D
         One a pair.
+
+    Examples
+    --------
+    >>> from skmtl.inspection import GradientConflictDisplay
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> y = np.column_stack([X[:, 0], -X[:, 0]])
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0)
+    >>> display = GradientConflictDisplay.from_estimator(est, X, y, every=1)
+    >>> len(display.lines_)
+    1
     """
 
     def __init__(self, by_epoch):

@@ -44,6 +44,18 @@ class TransferGain:
         A row a fold, columns (task, "single" or "multi").
     confidence : float
         Of the intervals.
+
+    Examples
+    --------
+    >>> from skmtl.inspection import transfer_gain
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> y = np.column_stack([X[:, 0], -X[:, 0]])
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0)
+    >>> gain = transfer_gain(est, X, y, cv=3)
+    >>> gain.table["gain"].shape, gain.confidence
+    ((2,), 0.95)
     """
 
     def __init__(self, table, delta_m, delta_m_interval, scores, confidence):
@@ -99,6 +111,18 @@ class TransferGainDisplay:
     figure_ : matplotlib Figure
     containers_ : list of matplotlib ErrorbarContainer
         One a task.
+
+    Examples
+    --------
+    >>> from skmtl.inspection import TransferGainDisplay
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> y = np.column_stack([X[:, 0], -X[:, 0]])
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0)
+    >>> display = TransferGainDisplay.from_estimator(est, X, y, cv=3)
+    >>> len(display.containers_)
+    2
     """
 
     def __init__(self, table):
@@ -210,6 +234,17 @@ def transfer_gain(
     239-281.
     S. Vandenhende et al. (2021). Multi-task learning for dense prediction tasks: a survey. IEEE
     TPAMI (Δm).
+
+    Examples
+    --------
+    >>> from skmtl.inspection import transfer_gain
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> y = np.column_stack([X[:, 0], -X[:, 0]])
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0)
+    >>> transfer_gain(est, X, y, cv=3).table.columns.tolist()
+    ['single', 'multi', 'gain', 'low', 'high', 'relative', 'verdict']
     """
     check_number(confidence, "confidence", low=0, high=1, open_low=True, open_high=True)
     frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y)).add_prefix("y")

@@ -27,6 +27,18 @@ class GradientConflict:
         Mean over the epochs.
     by_epoch : DataFrame
         A row an epoch, a column a pair of tasks.
+
+    Examples
+    --------
+    >>> from skmtl.inspection import gradient_conflict
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> y = np.column_stack([X[:, 0], -X[:, 0]])
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0)
+    >>> conflict = gradient_conflict(est, X, y, every=1)
+    >>> conflict.cosines.shape, conflict.by_epoch.shape
+    ((2, 2), (5, 1))
     """
 
     def __init__(self, cosines, by_epoch):
@@ -125,6 +137,17 @@ def task_affinity(estimator, X, y, *, every=10, sample_weight=None):
     ----------
     C. Fifty, E. Amid, Z. Zhao, T. Yu, R. Anil, C. Finn (2021). Efficiently identifying task
     groupings for multi-task learning. NeurIPS.
+
+    Examples
+    --------
+    >>> from skmtl.inspection import task_affinity
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> y = np.column_stack([X[:, 0], -X[:, 0]])
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0)
+    >>> task_affinity(est, X, y, every=1).shape
+    (2, 2)
     """
     epochs, names = _probe(estimator, X, y, AffinityProbe, every, sample_weight)
     affinity = pd.DataFrame(_mean(epochs), names, names)

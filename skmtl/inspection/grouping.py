@@ -55,7 +55,7 @@ class TaskGrouping(BaseEstimator):
     estimators_ : list
         Fitted, one a group.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only where X has names.
 
     References

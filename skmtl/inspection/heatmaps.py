@@ -106,6 +106,18 @@ class TaskAffinityDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     image_ : matplotlib AxesImage
+
+    Examples
+    --------
+    >>> from skmtl.inspection import TaskAffinityDisplay
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> y = np.column_stack([X[:, 0], -X[:, 0]])
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0)
+    >>> display = TaskAffinityDisplay.from_estimator(est, X, y, every=1)
+    >>> display.image_.get_array().shape
+    (2, 2)
     """
 
     def __init__(self, affinity):

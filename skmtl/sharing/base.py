@@ -28,6 +28,22 @@ class Architecture:
     ``task_kinds`` a number that tasks of one kind share (their output layers can be compared),
     ``task_order`` where each stands in the target table, and ``task_constants`` how many of its
     columns, the last ones, do not depend on the inputs (none where it is empty).
+
+    Examples
+    --------
+    >>> from skmtl.sharing import Architecture
+    >>> a = Architecture(
+    ...     n_features=4,
+    ...     task_outputs=(1, 3),  # a regression, and three classes
+    ...     hidden_layer_sizes=(8,),
+    ...     head_layer_sizes=(),
+    ...     activation="relu",
+    ...     dropout=0.0,
+    ...     task_kinds=(0, 1),
+    ...     task_order=(0, 1),
+    ... )
+    >>> a.n_tasks
+    2
     """
 
     n_features: int
@@ -52,7 +68,17 @@ class Architecture:
 
 
 class Sharing(BaseEstimator, ABC):
-    """How tasks share parameters. Immutable configuration; `build` makes the network."""
+    """How tasks share parameters. Immutable configuration; `build` makes the network.
+
+    Examples
+    --------
+    >>> from skmtl.sharing import HardSharing, Sharing
+    >>> class Straight(HardSharing):
+    ...     def __init__(self):
+    ...         super().__init__(linear_skip=False)
+    >>> isinstance(Straight(), Sharing)
+    True
+    """
 
     @abstractmethod
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
@@ -78,6 +104,23 @@ class Block(nn.Module, ABC):
 
     ``settings`` names attributes, floats, that may differ between the members of a stack: there each
     is a parameter (K,) that is not trained; see `by_member`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmtl.sharing import SHARED, Block
+    >>> class Scale(Block):
+    ...     def __init__(self, n_members):
+    ...         super().__init__()
+    ...         self.factor = torch.nn.Parameter(torch.ones(n_members, 1, 1))
+    ...
+    ...     def owners(self):
+    ...         return {"factor": torch.tensor(SHARED)}
+    ...
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    >>> Scale(2)(torch.ones(2, 5, 3)).shape
+    torch.Size([2, 5, 3])
     """
 
     settings: ClassVar[tuple[str, ...]] = ()
@@ -129,6 +172,18 @@ class Network(nn.Module, ABC):
     ``requires_grad=False``: it then leaves and returns with its member like any other.
 
     ``gathers`` says whether gradients of heads are sparse, of the tasks in the batch.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(n_members=2, max_iter=5, random_state=0).fit(scale(X), y)
+    >>> network = est.module_.network
+    >>> shared, own = network.parameters_by_sharing()
+    >>> all(len(p) == 2 for p in [*shared, *own])  # the first dimension is the member
+    True
     """
 
     gathers: ClassVar[bool] = False

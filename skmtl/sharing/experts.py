@@ -35,6 +35,17 @@ class MMoE(Sharing):
     ----------
     J. Ma, Z. Zhao, X. Yi, J. Chen, L. Hong, E. Chi (2018). Modeling task relationships in
     multi-task learning with multi-gate mixture-of-experts. KDD.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import MMoE
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=MMoE(n_experts=2), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     name = "mmoe"
@@ -74,6 +85,17 @@ class CGC(Sharing):
     ----------
     H. Tang, J. Liu, M. Zhao, X. Gong (2020). Progressive layered extraction (PLE): a novel
     multi-task learning model for personalized recommendations. RecSys.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import CGC
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=CGC(n_shared_experts=1), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     name = "cgc"
@@ -127,6 +149,17 @@ class PLE(CGC):
     ----------
     H. Tang, J. Liu, M. Zhao, X. Gong (2020). Progressive layered extraction (PLE): a novel
     multi-task learning model for personalized recommendations. RecSys.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import PLE
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=PLE(n_task_experts=2), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     name = "ple"

@@ -32,6 +32,18 @@ class HardSharing(Sharing):
     References
     ----------
     R. Caruana (1997). Multitask learning. Machine Learning 28, 41-75.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import HardSharing
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=HardSharing(linear_skip=False), max_iter=5, random_state=0)
+    >>> network = est.fit(scale(X), y).module_.network
+    >>> [tuple(p.shape) for p in network.parameters()][0]  # 8 members, 3 inputs, a trunk for all
+    (8, 3, 128)
     """
 
     def __init__(self, linear_skip=True):
@@ -62,6 +74,18 @@ class NoSharing(Sharing):
     ----------
     linear_skip : bool, default=True
         As in `HardSharing`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import NoSharing
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=NoSharing(linear_skip=False), max_iter=5, random_state=0)
+    >>> network = est.fit(scale(X), y).module_.network
+    >>> [tuple(p.shape) for p in network.parameters()][0]  # 8 members, a tower for each of 3 tasks
+    (8, 3, 3, 128)
     """
 
     name = "none"
@@ -99,6 +123,17 @@ class LowRank(Sharing):
     S.-A. Rebuffi, H. Bilen, A. Vedaldi (2017). Learning multiple visual domains with residual
     adapters. NeurIPS.
     E. Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import LowRank
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=LowRank(rank=1), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     def __init__(self, rank=4, linear_skip=True):

@@ -33,6 +33,13 @@ class Lineage:
     shared : bool
         Whether what serves all tasks is taken over, and where new tasks start from it. If not, only
         the parts of tasks that the source has are.
+
+    Examples
+    --------
+    >>> from skmtl.sharing import Lineage
+    >>> lineage = Lineage(tasks=[0, None], kinds=[0])  # the source's first task, and a new one
+    >>> lineage.kept, lineage.new
+    ([(0, 0)], [1])
     """
 
     tasks: Sequence[int | None]
@@ -68,6 +75,19 @@ def inherit(
     taken : list of list of str
         Parameters that serve all tasks and came from the source, in the order of the data's way, by
         block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import Lineage, inherit
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0).fit(X, X[:, :2])
+    >>> new = est.set_params(random_state=1).fit(X, X[:, :2]).module_.network
+    >>> source = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0).fit(X, X[:, :2])
+    >>> taken = inherit(new, source.module_.network, Lineage(tasks=[0, 1], kinds=[0]))
+    >>> len(taken)  # the two layers of the trunk
+    2
     """
     theirs: dict[str, Any] = dict(source.named_modules())
     taken: list[list[str]] = []

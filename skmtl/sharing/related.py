@@ -65,6 +65,18 @@ class RelatedSharing(Sharing):
     multi-task learning. UAI.
     M. Long, Z. Cao, J. Wang, P. Yu (2017). Learning multiple tasks with multilinear relationship
     networks. NeurIPS.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import RelatedSharing
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> alike = RelatedSharing(relation=[[1, 0.8, 0], [0.8, 1, 0], [0, 0, 1]])
+    >>> est = MultiTaskRegressor(sharing=alike, max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     def __init__(self, strength=0.01, relation="learned", layers="all", linear_skip=True):

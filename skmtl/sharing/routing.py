@@ -33,6 +33,17 @@ class MTAN(Sharing):
     References
     ----------
     S. Liu, E. Johns, A. Davison (2019). End-to-end multi-task learning with attention. CVPR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import MTAN
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=MTAN(linear_skip=False), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     name = "mtan"
@@ -101,6 +112,17 @@ class LTB(Sharing):
     References
     ----------
     P. Guo, C.-Y. Lee, D. Ulbricht (2020). Learning to branch for multi-task learning. ICML.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import LTB
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=LTB(n_branches=2), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     name = "ltb"

@@ -44,6 +44,17 @@ class DSelectK(Sharing):
     ----------
     H. Hazimeh et al. (2021). DSelect-k: differentiable selection in the mixture of experts with
     applications to multi-task learning. NeurIPS.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import DSelectK
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=DSelectK(n_experts=3, k=1), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     name = "dselectk"

@@ -53,6 +53,17 @@ class SoftSharing(Sharing):
     parameter sharing in a neural network parser. ACL.
     T. Evgeniou, M. Pontil (2004). Regularized multi-task learning. KDD.
     Y. Yang, T. Hospedales (2017). Trace norm regularised deep multi-task learning. ICLR workshop.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import SoftSharing
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=SoftSharing(strength=0.1), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     def __init__(self, strength=0.1, penalty="l2", layers="hidden", linear_skip=True):
@@ -287,6 +298,17 @@ class CrossStitch(Sharing):
     ----------
     I. Misra, A. Shrivastava, A. Gupta, M. Hebert (2016). Cross-stitch networks for multi-task
     learning. CVPR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.sharing import CrossStitch
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> est = MultiTaskRegressor(sharing=CrossStitch(same_task=0.5), max_iter=5, random_state=0)
+    >>> est.fit(scale(X), y).predict(scale(X)).shape
+    (20, 3)
     """
 
     def __init__(self, same_task=0.9, linear_skip=True):

@@ -37,6 +37,16 @@ class Task(BaseEstimator, ABC):
         Whether its classes have an order.
     several : bool
         Whether it is a group of columns, and labels are of shape (m, n_columns), NaN where missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.tasks import RegressionTask
+    >>> labels = np.array([10.0, 20.0, 30.0])
+    >>> task = RegressionTask().prepare(labels, np.ones(3), name="price")
+    >>> values = task.encode(labels, name="price")
+    >>> values.shape == (3, task.n_values), task.kind, task.metric
+    (True, 'regression', 'r2')
     """
 
     kind: ClassVar[str]

@@ -38,6 +38,18 @@ class TaskLosses(nn.Module):
     tasks : list of Task
         The tasks, in the engine's order.
     groups : list of Group
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skmtl.tasks import RegressionTask, TaskLosses
+    >>> task = RegressionTask().prepare(np.array([0.0, 2.0]), np.ones(2), name="price")
+    >>> losses = TaskLosses([task])
+    >>> weight = torch.tensor([[[1.0], [0.0]]])  # the second row's label is missing
+    >>> loss, total = losses(torch.zeros(1, 2, 1), torch.tensor([[[1.0], [9.0]]]), weight)
+    >>> loss.tolist(), total.tolist()  # of one member and one task
+    ([[0.5]], [[1.0]])
     """
 
     def __init__(self, tasks: list[Task]):

@@ -30,7 +30,14 @@ MUST_MATCH = ("n_features", "hidden_layer_sizes", "activation")  # of the archit
 
 @dataclass(frozen=True)
 class Manner:
-    """How a fit starts from another; the parameters are those of `adapt`."""
+    """How a fit starts from another; the parameters are those of `adapt`.
+
+    Examples
+    --------
+    >>> from skmtl.transfer import Manner
+    >>> Manner(freeze="none").freeze
+    'none'
+    """
 
     freeze: str = "trunk"
     n_layers: int | None = None
@@ -59,7 +66,18 @@ def adapt(
     tasks: Any = "infer",
     loss_weights: Any = None,
 ) -> Any:
-    """Return a new estimator of the source's class, fitted to other tasks; see its `adapt`."""
+    """Return a new estimator of the source's class, fitted to other tasks; see its `adapt`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.transfer import Manner, adapt
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0).fit(X, X[:, :2])
+    >>> adapt(est, X[:20], X[:20, 2:], Manner(freeze="trunk")).predict(X).shape
+    (60, 1)
+    """
     fitted_source(source)
     how.check()
     new = clone(source).set_params(tasks=tasks, loss_weights=loss_weights)

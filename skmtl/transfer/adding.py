@@ -29,7 +29,19 @@ CLOSE = 1e-3  # float32 and a mixture by another root differ by less
 
 
 def add_task(source: Any, X: Any, y: Any, *, sample_weight: Any, tasks: Any) -> Any:
-    """Return a new estimator with the source's tasks and new ones; see its `add_task`."""
+    """Return a new estimator with the source's tasks and new ones; see its `add_task`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.transfer import add_task
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0).fit(X, X[:, :2])
+    >>> more = add_task(est, X, X[:, 2:], sample_weight=None, tasks="infer")
+    >>> more.predict(X).shape
+    (60, 3)
+    """
     fitted_source(source)
     table = named_columns(source, y)
     other = clone(source).set_params(

@@ -15,7 +15,18 @@ from skmtl.training import FORWARD_ROWS, MultiTaskModule
 
 @torch.inference_mode()
 def shared_features(estimator: Any, X: Any) -> np.ndarray:
-    """Features (n, K h) of the members, one after the other; see the estimators' `transform`."""
+    """Features (n, K h) of the members, one after the other; see the estimators' `transform`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.transfer import shared_features
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> est = MultiTaskRegressor(n_members=1, max_iter=5, random_state=0).fit(X, X[:, :2])
+    >>> shared_features(est, X).shape  # one member, 128 features
+    (60, 128)
+    """
     module = estimator.module_
     X = validate_data(estimator, X, dtype=module.dtype, reset=False)
     x = torch.from_numpy(np.ascontiguousarray(X)).to(module.low.device)

@@ -42,7 +42,14 @@ __all__ = [
 
 
 def by_name() -> dict[str, Weighting]:
-    """All methods a user may name."""
+    """All methods a user may name.
+
+    Examples
+    --------
+    >>> from skmtl.weighting import by_name
+    >>> by_name()["uw"], by_name()["gradnorm"]
+    (Scalarization(), GradNorm())
+    """
     own = [globals()[name] for name in __all__]
     return {
         **{name: Scalarization(name) for name in SCALARIZERS},

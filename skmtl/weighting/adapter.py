@@ -65,17 +65,43 @@ LOCK = threading.Lock()
 
 
 def is_scalarizer(value: Any) -> bool:
-    """Whether an object turns losses into one."""
+    """Whether an object turns losses into one.
+
+    Examples
+    --------
+    >>> from torchjd.aggregation import MGDA
+    >>> from torchjd.scalarization import STCH
+    >>> from skmtl.weighting import is_scalarizer
+    >>> is_scalarizer(STCH(mu=0.5)), is_scalarizer(MGDA())
+    (True, False)
+    """
     return isinstance(value, scalarization.Scalarizer)
 
 
 def is_aggregator(value: Any) -> bool:
-    """Whether an object turns gradients into one."""
+    """Whether an object turns gradients into one.
+
+    Examples
+    --------
+    >>> from torchjd.aggregation import MGDA
+    >>> from torchjd.scalarization import STCH
+    >>> from skmtl.weighting import is_aggregator
+    >>> is_aggregator(STCH(mu=0.5)), is_aggregator(MGDA())
+    (False, True)
+    """
     return isinstance(value, aggregation.Aggregator)
 
 
 def is_part(value: Any) -> bool:
-    """Whether an object is the inner part of an aggregator, which is not what is asked for."""
+    """Whether an object is the inner part of an aggregator, which is not what is asked for.
+
+    Examples
+    --------
+    >>> from torchjd.aggregation import MGDA, MGDAWeighting
+    >>> from skmtl.weighting import is_part
+    >>> is_part(MGDAWeighting()), is_part(MGDA())
+    (True, False)
+    """
     return isinstance(value, aggregation.Weighting)
 
 

@@ -39,6 +39,17 @@ class Aggregation(GradientWeighting):
     ----------
     O. Sener, V. Koltun (2018). Multi-task learning as multi-objective optimization. NeurIPS.
     P. Quinton, V. Rey (2024). Jacobian descent for multi-objective optimization. arXiv:2406.16232.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.weighting import Aggregation
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> est = MultiTaskRegressor(loss_weights=Aggregation("mgda"), max_iter=5, random_state=0)
+    >>> est = est.fit(X, X @ np.ones((3, 2)))
+    >>> est.history_["weight_y0"].shape
+    (5,)
     """
 
     def __init__(self, aggregator="upgrad", at="auto"):

@@ -40,6 +40,25 @@ class Setting:
         Whether there are parameters that more than one task trains.
     single_task_losses : callable
         Trains a network per task and returns its lowest validation loss (K, T).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmtl.weighting import FixedWeights, Setting
+    >>> setting = Setting(
+    ...     task_names=["price", "stars"],
+    ...     task_order=[0, 1],
+    ...     generators=[torch.Generator()],  # one member
+    ...     like=torch.empty(0),
+    ...     scheme="hard",
+    ...     has_features=True,
+    ...     has_shared=True,
+    ...     single_task_losses=lambda: torch.zeros(1, 2),
+    ... )
+    >>> weights = FixedWeights([2.0, 1.0])
+    >>> weights.start(setting)
+    >>> weights(torch.ones(1, setting.n_tasks), None)
+    tensor([2., 1.])
     """
 
     task_names: Sequence[str]
@@ -63,6 +82,16 @@ class Weighting(BaseEstimator, ABC):
     Parameters are configuration; `start` makes the rest, so a clone starts anew. ``moving`` (K, T)
     says which tasks take part in a step, those with a label in the batch that the schedule trains;
     None: all.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmtl.weighting import Weighting
+    >>> class WorstFirst(Weighting):
+    ...     def __call__(self, losses, moving):
+    ...         return losses.shape[1] * losses / losses.sum(1, keepdim=True)
+    >>> WorstFirst()(torch.tensor([[1.0, 3.0]]), None)
+    tensor([[0.5000, 1.5000]])
     """
 
     level = "losses"  # what it looks at: "losses", gradients at "features" or at "parameters"
@@ -116,6 +145,14 @@ class GradientWeighting(Weighting):
         "features": at the representation all tasks share, where a gradient per task costs next to
         nothing. "parameters": at the shared parameters, at the price of a backward pass per task.
         "auto": at the features where the sharing scheme has them.
+
+    Examples
+    --------
+    >>> from skmtl.weighting import Aggregation, GradientWeighting, GradNorm
+    >>> [isinstance(w, GradientWeighting) for w in (Aggregation("upgrad"), GradNorm())]
+    [True, True]
+    >>> Aggregation("upgrad", at="parameters").get_params()
+    {'aggregator': 'upgrad', 'at': 'parameters'}
     """
 
     def __init__(self, at: str = "auto"):
@@ -175,6 +212,17 @@ class FixedWeights(Weighting):
     ----------
     weights : list of float
         In the order of the target table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.weighting import FixedWeights
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> est = MultiTaskRegressor(loss_weights=FixedWeights([3.0, 1.0]), max_iter=5, random_state=0)
+    >>> est = est.fit(X, X @ np.ones((3, 2)))
+    >>> est.history_[["weight_y0", "weight_y1"]].iloc[0].tolist()
+    [3.0, 1.0]
     """
 
     def __init__(self, weights: Sequence[float]):
@@ -227,7 +275,14 @@ def require_numbers(weights: Tensor, weighting: Weighting) -> None:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two weightings, or parts of them, are configured alike, to the last number."""
+    """Whether two weightings, or parts of them, are configured alike, to the last number.
+
+    Examples
+    --------
+    >>> from skmtl.weighting import GradNorm, same
+    >>> same(GradNorm(alpha=1.0), GradNorm(alpha=1.0)), same(GradNorm(alpha=1.0), GradNorm())
+    (True, False)
+    """
     if type(one) is not type(other):
         return False
     if isinstance(one, BaseEstimator):

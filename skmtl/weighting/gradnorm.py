@@ -41,6 +41,17 @@ class GradNorm(GradientWeighting):
     ----------
     Z. Chen, V. Badrinarayanan, C.-Y. Lee, A. Rabinovich (2018). GradNorm: gradient normalization for
     adaptive loss balancing in deep multitask networks. ICML.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.weighting import GradNorm
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> est = MultiTaskRegressor(loss_weights=GradNorm(alpha=0.5), max_iter=5, random_state=0)
+    >>> est = est.fit(X, X @ np.ones((3, 2)))
+    >>> round(est.history_[["weight_y0", "weight_y1"]].iloc[-1].sum().item(), 3)
+    2.0
     """
 
     name = "gradnorm"

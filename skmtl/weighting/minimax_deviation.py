@@ -40,6 +40,17 @@ class MinimaxDeviation(Weighting):
     recognition with short learning samples. arXiv:1707.04849.
     S. Sagawa, P. W. Koh, T. Hashimoto, P. Liang (2020). Distributionally robust neural networks for
     group shifts. ICLR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.weighting import MinimaxDeviation
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> est = MultiTaskRegressor(loss_weights=MinimaxDeviation([0.1, 0.1]), max_iter=5, random_state=0)
+    >>> est = est.fit(X, X @ np.ones((3, 2)))
+    >>> round(est.history_[["weight_y0", "weight_y1"]].iloc[-1].sum().item(), 3)
+    2.0
     """
 
     name = "minimax_deviation"

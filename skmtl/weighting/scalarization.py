@@ -28,6 +28,17 @@ class Scalarization(Weighting):
     scalarizer : str or torchjd.scalarization.Scalarizer, default="uw"
         A name (see docs/weighting.md for what each stands for and its paper), or an object, whose
         vectors, if any, have an entry per task in the order of the target table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.weighting import Scalarization
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> est = MultiTaskRegressor(loss_weights=Scalarization("dwa"), max_iter=5, random_state=0)
+    >>> est = est.fit(X, X @ np.ones((3, 2)))
+    >>> est.history_[["weight_y0", "weight_y1"]].iloc[0].tolist()
+    [1.0, 1.0]
     """
 
     def __init__(self, scalarizer="uw"):

@@ -12,7 +12,31 @@ from .base import FixedWeights, Weighting
 
 
 def stack_weightings(weightings: Sequence[Weighting], sizes: Sequence[int]) -> Weighting:
-    """One weighting for the members of all, of which each has so many; they have been started."""
+    """One weighting for the members of all, of which each has so many; they have been started.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmtl.weighting import FixedWeights, Setting, stack_weightings
+    >>> parts = [FixedWeights([2.0, 1.0]), FixedWeights([1.0, 1.0])]
+    >>> for part in parts:
+    ...     part.start(
+    ...         Setting(
+    ...             task_names=["price", "stars"],
+    ...             task_order=[0, 1],
+    ...             generators=[torch.Generator()],
+    ...             like=torch.empty(0),
+    ...             scheme="hard",
+    ...             has_features=True,
+    ...             has_shared=True,
+    ...             single_task_losses=lambda: torch.zeros(1, 2),
+    ...         )
+    ...     )
+    >>> stack_weightings(parts, sizes=[1, 2])(torch.ones(3, 2), None)
+    tensor([[2., 1.],
+            [1., 1.],
+            [1., 1.]])
+    """
     if all(type(w) is FixedWeights for w in weightings):
         return FixedWeights.stacked(weightings, sizes)  # type: ignore[arg-type]
     return StackedWeighting(weightings, sizes)
