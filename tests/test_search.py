@@ -361,6 +361,20 @@ def test_metadata_of_cross_validation_is_routed():
             cross_validate(est, X, Y, groups=groups)
 
 
+def test_weights_routed_through_a_pipeline_train_together(capsys):
+    X, Y = table()
+    weight = np.arange(101) % 3
+    with sklearn.config_context(enable_metadata_routing=True):
+        est = MultiTaskClassifierRegressor(**QUICK)
+        est.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        model = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), est)
+        kwargs = {"cv": KFold(3), "params": {"sample_weight": weight}, "verbose": 0}
+        theirs = one_by_one(model, X, Y, **kwargs)
+        ours = cross_validate(model, X, Y, **{**kwargs, "verbose": 1})
+        assert_allclose(ours["test_score"], theirs["test_score"], atol=1e-9)
+    assert "3 fits in 1 stacks\n" in capsys.readouterr().out
+
+
 def test_tasks_of_other_names_train_together_and_keep_their_names():
     X, Y = table(gaps=0.0)
     names = ["price", "size"]

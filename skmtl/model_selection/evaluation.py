@@ -22,6 +22,7 @@ from sklearn.base import clone
 from sklearn.model_selection._validation import _score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import _routing_enabled, process_routing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
@@ -132,6 +133,7 @@ def _find_job(trial: Trial, known: dict[Any, Any]) -> None:
     if not isinstance(model, Pipeline) or not _stacks(model.steps[-1][1]):
         return
     name = f"{model.steps[-1][0]}__sample_weight"
+    weights = _of_steps(model, weights)
     if weights.keys() - {name}:
         return
     key = id(fold), joblib.hash(model.steps[:-1])
@@ -142,6 +144,19 @@ def _find_job(trial: Trial, known: dict[Any, Any]) -> None:
 
 def _stacks(model: Any) -> bool:
     return isinstance(model, BaseMultiTask) and model._stacks
+
+
+def _of_steps(model: Pipeline, params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a pipeline's fit by ``step__name``: their form without metadata routing."""
+    if not params or not _routing_enabled():
+        return params
+    routed = process_routing(model, "fit", **params)
+    return {
+        f"{step}__{name}": value
+        for step, methods in routed.items()
+        for given in methods.values()
+        for name, value in given.items()
+    }
 
 
 def _fit_transformers(model: Pipeline, fold: Fold) -> tuple[list[Any], Any]:
