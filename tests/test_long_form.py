@@ -89,7 +89,7 @@ def test_schools_are_predicted_as_by_a_column_per_school(name, early_stopping):
         {"schedule": "alternating"},
         {"callbacks": [GradientNormClipping(0.1)]},
     ],
-    ids=str,
+    ids=lambda params: "-".join(params) or "default",
 )
 def test_every_way_equals_a_column_per_task(params):
     X, y = schools()
