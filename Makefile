@@ -9,8 +9,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 demo: $(VENV)/examples.stamp
 	$(BIN)/python examples/plot_01_penguins.py
 
+# a process per core, each with one thread
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -35,6 +35,7 @@ from skmtl import (
 from skmtl.inspection import TaskGrouping
 from skmtl.sharing import HardSharing
 
+BRIEF = {"n_members": 1, "max_iter": 30}
 QUICK = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (8,), "random_state": 0}
 
 
@@ -46,13 +47,22 @@ QUICK = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (8,), "random_stat
         MultiTaskClassifierRegressor(tasks="classification"),
         MultiTaskClassifier(),
         MultiTaskRegressor(),
-        SoftSharingEnsemble(),
-        SoftSharingEnsemble(tasks="regression"),
-        SoftSharingEnsemble(tasks="classification"),
-        TaskGrouping(MultiTaskClassifierRegressor(n_members=1)),
     ]
 )
 def test_every_check_of_sklearn_passes_with_default_parameters(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(
+    [
+        SoftSharingEnsemble(**BRIEF),
+        SoftSharingEnsemble(tasks="regression", **BRIEF),
+        SoftSharingEnsemble(tasks="classification", **BRIEF),
+        TaskGrouping(MultiTaskClassifierRegressor(**BRIEF)),
+    ]
+)
+def test_every_check_of_sklearn_passes(estimator, check):
     check(estimator)
 
 

@@ -1,5 +1,6 @@
 """Stacks on other processes: the same results, and nothing left behind."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -48,11 +49,14 @@ def test_a_dask_cluster_gives_the_same():
 def test_an_interrupted_search_leaves_no_processes():
     script = textwrap.dedent(
         """
+        import signal
+
         import numpy as np
         from sklearn.model_selection import KFold
         from skmtl import MultiTaskRegressor
         from skmtl.model_selection import BatchedGridSearchCV
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in background
         X = np.random.default_rng(0).normal(size=(500, 4))
         est = MultiTaskRegressor(max_iter=10**6, tol=0.0, n_iter_no_change=10**6, n_members=1)
         grid = {"alpha": [0.1, 1.0]}
@@ -64,13 +68,19 @@ def test_an_interrupted_search_leaves_no_processes():
     )
     family = psutil.Process(process.pid)
     busy: list[psutil.Process] = []
-    while len(busy) < 2:  # both workers train, for ever
-        assert process.poll() is None, process.stderr.read()
-        busy = [p for p in family.children(recursive=True) if p.cpu_times().user > 4]
-        psutil.wait_procs([family], timeout=0.5)
-    everyone = family.children(recursive=True)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert "KeyboardInterrupt" in errors
-    _, alive = psutil.wait_procs(everyone, timeout=60)
-    assert not alive
+    everyone: list[psutil.Process] = []
+    try:
+        while len(busy) < 2:  # both workers train, for ever
+            assert process.poll() is None, process.stderr.read()
+            everyone = family.children(recursive=True)
+            busy = [p for p in everyone if p.cpu_times().user > 4]
+            psutil.wait_procs([family], timeout=0.5)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+        assert "KeyboardInterrupt" in errors
+        _, alive = psutil.wait_procs(everyone, timeout=60)
+        assert not alive
+    finally:
+        for p in [family, *everyone]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                p.kill()
