@@ -49,6 +49,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/sinusoid.py
 	$(BIN)/python benchmarks/transfer.py
 	$(BIN)/python benchmarks/groups.py
+	$(BIN)/python benchmarks/lifelong.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

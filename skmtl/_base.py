@@ -7,18 +7,17 @@ Everything a method decides lives in the rooms around (`tasks`, `sharing`, `sche
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from skmtl import (
     _engine,
     _fit_tasks,
+    _late,
     _memory,
     _parameters,
     _spans,
@@ -33,9 +32,7 @@ from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
-from skmtl.training import Ready, dtype_of
-
-NOT_KEPT = {"batches", "dur", "train_loss_best", "valid_loss_best"}  # of skorch's history
+from skmtl.training import Ready, copied, dtype_of
 
 
 class Reading(NamedTuple):
@@ -76,6 +73,7 @@ class BaseMultiTask(FittedMultiTask):
         callbacks=None,
         device="auto",
         warm_start=False,
+        consolidation=None,
         random_state=None,
         verbose=0,
     ):
@@ -99,6 +97,7 @@ class BaseMultiTask(FittedMultiTask):
         self.callbacks = callbacks
         self.device = device
         self.warm_start = warm_start
+        self.consolidation = consolidation
         self.random_state = random_state
         self.verbose = verbose
 
@@ -204,7 +203,7 @@ class BaseMultiTask(FittedMultiTask):
         X = validate_data(self, X, dtype=dtype, reset=first)
         x = _table.to_device(X, device)
         reading = self._read(x, y, sample_weight, first=first, classes=classes)
-        previous = None if first else copy.deepcopy(self.net_)  # ours stays if training fails
+        previous = None if first else copied(self.net_)  # ours stays if training fails
         ready = self._make_ready(reading, previous=previous, one_epoch=one_epoch)
         net = _engine.train(_fit_tasks.drawing(ready, shares))
         self._keep(net, reading, ready, go_on=one_epoch and not first)
@@ -231,6 +230,7 @@ class BaseMultiTask(FittedMultiTask):
         known = targets.name_classes(classes, [c.name for c in columns])
         if first:
             prepared = self._prepare_tasks(columns, label_weights, known)
+            container = _late.settle(container, columns, prepared)
         else:
             prepared, container = self.tasks_, self._container
             self._check_tasks_are_the_same(columns, known)
@@ -255,13 +255,14 @@ class BaseMultiTask(FittedMultiTask):
         for column, weight, spec in zip(
             columns, label_weights, targets.name_tasks(self.tasks, columns), strict=True
         ):
-            if not len(column.labels):
+            if not len(column.labels) and column.name not in known:
                 raise ValueError(
                     f"Task {column.name!r} has no label with a weight above zero in {len(column.mask)} "
-                    "rows. Leave the column out, or give it a label."
+                    "rows. Leave the column out, or give it a label; in a first partial_fit, or its "
+                    "classes."
                 )
             if isinstance(spec, str) and spec == "infer":
-                spec = self._infer_kind(column)
+                spec = self._infer_kind(column) if len(column.labels) else "classification"
             task = self._resolve_task(spec, column)
             classes = _spans.classes_of(column, task, known.get(column.name))
             prepared[column.name] = task.prepare(
@@ -325,6 +326,7 @@ class BaseMultiTask(FittedMultiTask):
             patience=int(self.n_iter_no_change),
             n_members=self.n_members,
             callbacks=_parameters.check_callbacks(self.callbacks),
+            consolidation=_parameters.resolve_consolidation(self.consolidation),
             device=device,
             random_state=self.random_state,
             verbose=int(self.verbose),
@@ -346,12 +348,8 @@ class BaseMultiTask(FittedMultiTask):
         self.tasks_ = prepared = _tuning.tuned(reading.prepared, ready)
         self._container = reading.container
         history = net.history
-        keys = [key for key in (history[-1] if len(history) else ()) if key not in NOT_KEPT]
-        self.history_ = pd.DataFrame([{k: row.get(k, np.nan) for k in keys} for row in history])
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
-        scores = [c for c in self.history_ if c.startswith("valid_score_")]
-        self.validation_scores_ = self.history_[scores].mean(axis=1).tolist() if scores else None
         classes = {name: t.classes_ for name, t in prepared.items() if hasattr(t, "classes_")}
         if classes:
             self.classes_ = self._arrange(classes)

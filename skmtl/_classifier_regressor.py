@@ -83,6 +83,11 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
         "auto" is CUDA where there is one, else the CPU.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
+    consolidation : {"ewc", "replay", "agem"}, Consolidation or None, default=None
+        What keeps a network that goes on learning (`partial_fit`, or `fit` with ``warm_start``)
+        from forgetting: "replay" of a bounded number of old rows, "ewc", a penalty on leaving what
+        old rows depend on, "agem", no step against them; an object of `skmtl.consolidation` sets
+        their parameters. See docs/incremental.md.
     random_state : int, RandomState, Generator or None, default=None
         Draws initial weights, batches, dropout and validation splits. An int makes all
         reproducible to the bit on one machine. Global generators are never touched.

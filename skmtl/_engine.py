@@ -29,6 +29,7 @@ from skmtl._table import (
     to_device,
     warn_if_unscaled,
 )
+from skmtl.consolidation import Consolidation
 from skmtl.schedules import Joint, Schedule, Tasks, Timetable
 from skmtl.sharing import Architecture, Network, NoSharing, Sharing
 from skmtl.targets import Targets, stratify
@@ -80,6 +81,7 @@ class Plan:
     patience: int
     n_members: int | str
     callbacks: list[Any]
+    consolidation: Consolidation | None
     device: str
     random_state: Any
     verbose: int
@@ -197,6 +199,7 @@ def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_ep
         decay=decay_of(module.network),
         weighting=_start_weighting(net, plan, criterion, data, single_task),
         schedule=_timetable(seeds, plan, lesson),
+        consolidation=_start_consolidation(plan, previous, net),
     )
     net.batch_size = _batch_size(plan, len(labelled))
     return Ready(net, data, rows)
@@ -237,6 +240,19 @@ def _start_weighting(
         )
     )
     return plan.weighting
+
+
+def _start_consolidation(
+    plan: Plan, previous: MultiTaskNet | None, net: MultiTaskNet
+) -> Consolidation | None:
+    """Return the consolidation asked for: the one that is there, if it is of the same class."""
+    asked, before = plan.consolidation, None if previous is None else previous.consolidation
+    if asked is not None and before is not None and type(before) is type(asked):
+        before.go_on(asked)
+        return before
+    if asked is not None:
+        asked.start([g.initial_seed() for g in net.generators], net.module)
+    return asked
 
 
 def _single_task_losses(

@@ -24,6 +24,8 @@ from skmtl.targets import Column, Container
 from skmtl.tasks import Task
 from skmtl.training import MultiTaskModule, MultiTaskNet
 
+NOT_KEPT = {"batches", "dur", "train_loss_best", "valid_loss_best"}  # of skorch's history
+
 
 class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEstimator):
     """Predict and score; fitting is `BaseMultiTask`'s."""
@@ -37,6 +39,20 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEs
     def module_(self) -> MultiTaskModule:
         """The torch module of `net_`: all members in one."""
         return self.net_.module_
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """An epoch a row, written out when asked for: a stream has as many as chunks."""
+        history = self.net_.history
+        keys = [key for key in (history[-1] if len(history) else ()) if key not in NOT_KEPT]
+        return pd.DataFrame([{k: row.get(k, np.nan) for k in keys} for row in history])
+
+    @property
+    def validation_scores_(self) -> list[float] | None:
+        """Mean over the tasks of the score on the held-back rows, each epoch."""
+        history = self.history_
+        scores = [c for c in history if str(c).startswith("valid_score_")]
+        return history[scores].mean(axis=1).tolist() if scores else None
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

@@ -48,6 +48,7 @@ class LongForm(BaseMultiTask):
         callbacks=None,
         device="auto",
         warm_start=False,
+        consolidation=None,
         random_state=None,
         verbose=0,
     ):
@@ -72,6 +73,7 @@ class LongForm(BaseMultiTask):
             callbacks=callbacks,
             device=device,
             warm_start=warm_start,
+            consolidation=consolidation,
             random_state=random_state,
             verbose=verbose,
         )

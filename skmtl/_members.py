@@ -53,6 +53,9 @@ class Members:
         net.generators = [self.net_.generators[k]]
         net.weighting = copy.deepcopy(self.net_.weighting)
         net.weighting.keep([k])
+        net.consolidation = copy.deepcopy(self.net_.consolidation)
+        if net.consolidation is not None:
+            net.consolidation.keep([k])
         net.initialize_optimizer()  # without the moments of the others
         net.optimizer_.adopt(net.weighting.parameters())
         member = copy.copy(self)

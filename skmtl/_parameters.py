@@ -12,8 +12,10 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from skmtl import weighting
+from skmtl import consolidation, weighting
 from skmtl._checks import check_choice, check_number, named
+from skmtl._resolve import known_names, resolve
+from skmtl.consolidation import Consolidation
 from skmtl.sharing import ACTIVATIONS
 from skmtl.weighting import Weighting
 
@@ -97,6 +99,18 @@ def read_gradients(callbacks: Sequence[Any]) -> bool:
     """Whether any of the checked callbacks is told of gradients."""
     own = [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks]
     return any(type(cb).on_grad_computed is not Callback.on_grad_computed for cb in own)
+
+
+def resolve_consolidation(value: Any) -> Consolidation | None:
+    """Return a fresh consolidation for what a user wrote, or None."""
+    if value is None:
+        return None
+    if isinstance(value, Consolidation | str):
+        return resolve(value, consolidation, Consolidation, parameter="consolidation")
+    raise TypeError(
+        "Parameter consolidation must be None, one of "
+        f"{list(known_names(consolidation, Consolidation))} or a Consolidation object. Found {value!r}."
+    )
 
 
 def resolve_loss_weights(loss_weights: Any, names: Sequence[Any]) -> Weighting:

@@ -46,6 +46,7 @@ class MultiTaskClassifier(ClassifierMixin, LongForm):
     callbacks : list of skorch callbacks or None, default=None
     device : str or torch.device, default="auto"
     warm_start : bool, default=False
+    consolidation : {"ewc", "replay", "agem"}, Consolidation or None, default=None
     random_state : int, RandomState, Generator or None, default=None
     verbose : int, default=0
 
@@ -150,6 +151,7 @@ class MultiTaskRegressor(RegressorMixin, LongForm):
     callbacks : list of skorch callbacks or None, default=None
     device : str or torch.device, default="auto"
     warm_start : bool, default=False
+    consolidation : {"ewc", "replay", "agem"}, Consolidation or None, default=None
     random_state : int, RandomState, Generator or None, default=None
     verbose : int, default=0
 

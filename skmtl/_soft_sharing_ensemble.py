@@ -54,6 +54,7 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
     callbacks : list of skorch callbacks or None, default=None
     device : str or torch.device, default="auto"
     warm_start : bool, default=False
+    consolidation : {"ewc", "replay", "agem"}, Consolidation or None, default=None
     random_state : int, RandomState, Generator or None, default=None
     verbose : int, default=0
 
@@ -113,6 +114,7 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
         callbacks=None,
         device="auto",
         warm_start=False,
+        consolidation=None,
         random_state=None,
         verbose=0,
     ):
@@ -137,6 +139,7 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
         self.callbacks = callbacks
         self.device = device
         self.warm_start = warm_start
+        self.consolidation = consolidation
         self.random_state = random_state
         self.verbose = verbose
 

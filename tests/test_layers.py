@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "sharing": {"_checks"},
     "schedules": {"_checks"},
     "weighting": {"_checks"},
+    "consolidation": {"_checks"},
     "training": set(),
     "targets": {"tasks"},
     "_spans": {"_checks", "_resolve", "targets", "tasks"},

@@ -13,12 +13,14 @@ from .gradients import GradientConflict, gradient_conflict, task_affinity
 from .grouping import TaskGrouping
 from .heatmaps import TaskAffinityDisplay, TaskRelationDisplay
 from .importance import task_importances
+from .stages import StageScoresDisplay
 
 __all__ = [
     "GradientConflict",
     "GradientConflictDisplay",
     "LearningCurveDisplay",
     "LossWeightsDisplay",
+    "StageScoresDisplay",
     "TaskAffinityDisplay",
     "TaskGrouping",
     "TaskRelationDisplay",

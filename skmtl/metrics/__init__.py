@@ -9,7 +9,16 @@ scikit-learn: it is shown to it as an estimator of its own.
 multitask_scorer({'sex': 'f1_macro', 'age': 'neg_mean_absolute_error'}, average='mean', single=False)
 """
 
+from .lifelong import average_accuracy, backward_transfer, forgetting, forward_transfer
 from .scorers import multitask_scorer, task_scorer
 from .table import score_table
 
-__all__ = ["multitask_scorer", "score_table", "task_scorer"]
+__all__ = [
+    "average_accuracy",
+    "backward_transfer",
+    "forgetting",
+    "forward_transfer",
+    "multitask_scorer",
+    "score_table",
+    "task_scorer",
+]

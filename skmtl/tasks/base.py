@@ -67,9 +67,9 @@ class Task(BaseEstimator, ABC):
     def prepare(
         self, labels: np.ndarray, weight: np.ndarray, *, name: Any, classes: Any = None
     ) -> Task:
-        """Learn from the labels that are present, shape (m,), m >= 1, with weights > 0.
+        """Learn from the labels that are present, shape (m,), with weights > 0.
 
-        ``classes`` are all the classes there are, if they are known beforehand.
+        ``classes`` are all the classes there are, if they are known beforehand; only then m may be 0.
         """
 
     @abstractmethod

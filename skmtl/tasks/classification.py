@@ -100,6 +100,11 @@ class ClassificationTask(Task):
                 f"Task {name!r}: class_weight must be a dict, 'balanced' or None. "
                 f"Found {self.class_weight!r}."
             )
+        if not len(codes):
+            raise ValueError(
+                f"Task {name!r}: class_weight='balanced' needs labels to count. Found none: give it a "
+                "label, or a dict of weights."
+            )
         present = np.unique(codes)
         balanced = compute_class_weight("balanced", classes=present, y=codes, sample_weight=weight)
         weights = np.ones(len(self.classes_))

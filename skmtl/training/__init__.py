@@ -7,6 +7,7 @@ member of a stack finish on its own.
 
 from .batches import FORWARD_ROWS, Rows, TrainingData
 from .checkpoint import FitCheckpoint
+from .copying import copied
 from .freezing import Freezing
 from .grouped_splits import grouped_split
 from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of
@@ -35,6 +36,7 @@ __all__ = [
     "SampledBatches",
     "TrainingData",
     "clip_bounds",
+    "copied",
     "dtype_of",
     "grouped_split",
     "structure",

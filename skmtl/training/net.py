@@ -7,8 +7,7 @@ A `NeuralNet` with its data path and its epoch replaced; only here, in `stopping
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,22 +19,12 @@ from torch import Generator, Tensor, nn
 from .adam import StackAdam
 from .batches import Rows, TrainBatches, TrainingData, ValidRows
 from .gathered import GatheredAdam
-from .step import EVERYTHING, EpochLosses, EpochMean, Phase, evaluate, train_step
+from .step import EVERYTHING, EpochLosses, EpochMean, Learner, Phase, evaluate, train_step
 from .stopping import MemberStopping
+from .threads import torch_threads
 
 RECORDED = {"train": ("loss", "weight"), "valid": ("loss", "score")}  # of every task
 SMALL_STEP = 3e6  # multiply-adds of a forward pass under which a second thread slows one network
-
-
-@contextmanager
-def torch_threads(n_threads: int) -> Iterator[None]:
-    """Let torch use so many threads meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class MultiTaskNet(NeuralNet):
@@ -83,6 +72,7 @@ class MultiTaskNet(NeuralNet):
         decay: dict[str, float | Tensor],
         weighting: Any,
         schedule: Any,
+        consolidation: Any = None,
     ) -> None:
         """Say how to train from now on.
 
@@ -96,8 +86,11 @@ class MultiTaskNet(NeuralNet):
             Weights on the losses, or on gradients; it has been started.
         schedule : Timetable
             Says what trains at an epoch.
+        consolidation : Consolidation or None
+            Keeps what was learned before; it has been started.
         """
         self.lr, self.decay, self.weighting, self.schedule = lr, decay, weighting, schedule
+        self.consolidation = consolidation
         if self.initialized_:
             self.optimizer_.set_decay(dict(self.module_.network.named_parameters()), decay)
             self.optimizer_.set_lr(lr)
@@ -229,6 +222,7 @@ class MultiTaskNet(NeuralNet):
                 self.optimizer_,
                 phase=phase,
                 on_gradients=on_gradients,
+                consolidation=self.consolidation,
             )
             mean.add(step, batch.x.shape[1])
             if per_batch:
@@ -311,10 +305,21 @@ class MultiTaskNet(NeuralNet):
         epoch, _ = evaluate(self.module_, self.criterion_, self.batches_[1])
         return self.weighting.objective(epoch.losses, epoch.labelled).tolist()
 
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: None = None, **kwargs: Any) -> None:
+        """Show the rows to what remembers earlier ones."""
+        if self.consolidation is not None:
+            self.consolidation.begin(self._learner, X[0])
+
     def on_train_end(self, net: NeuralNet, X: Any = None, y: None = None, **kwargs: Any) -> None:
         """Restore the stack before any callback sees the end of training."""
         if self.stopping is not None:
             self.stopping.restore(self)
+        if self.consolidation is not None:
+            self.consolidation.end(self._learner, X[0])
+
+    @property
+    def _learner(self) -> Learner:
+        return Learner(self.module_, self.criterion_, self.weighting)
 
     def watched_losses(self) -> list[float]:
         """Loss by which every member still in the stack is judged.
@@ -342,6 +347,8 @@ class MultiTaskNet(NeuralNet):
         self.weighting.keep(staying.tolist())
         self.optimizer_.adopt(self.weighting.parameters())
         self.module_.keep(staying)
+        if self.consolidation is not None:
+            self.consolidation.attend(self._stack)
         for batches in self.batches_:
             batches.keep(staying)
         self._reseed()

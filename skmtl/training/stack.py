@@ -41,7 +41,9 @@ class Ready(NamedTuple):
 def structure(ready: Ready) -> Hashable:
     """What nets must have in common to be trained together; None: it must train alone."""
     net, data, rows = ready
-    if net.incremental or [type(cb) for _, cb in net.callbacks_] != [MemberStopping]:
+    if net.incremental or net.consolidation is not None:
+        return None
+    if [type(cb) for _, cb in net.callbacks_] != [MemberStopping]:
         return None
     n_rows = rows.train.shape[1]
     draws = any(hasattr(part, "generators") for part in net.module_.modules())

@@ -39,6 +39,14 @@ class Phase(NamedTuple):
 EVERYTHING = Phase()
 
 
+class Learner(NamedTuple):
+    """What is trained: all that a consolidation is shown beside the rows."""
+
+    module: Any
+    loss: Any
+    weighting: Any
+
+
 def train_step(
     module: Any,
     loss: Loss,
@@ -48,19 +56,26 @@ def train_step(
     *,
     phase: Phase = EVERYTHING,
     on_gradients: Callable[[Batch], Any] | None = None,
+    consolidation: Any = None,
 ) -> Backward:
     """Move every member one step down.
 
+    ``consolidation`` may add rows to the batch, and change the gradients that come of it.
     ``on_gradients`` sees the gradients before the optimizer does. Parameters of a task without a
     label in the batch stay as they are, and so does all that the optimizer knows of them.
     """
+    if consolidation is not None:
+        batch = consolidation.extend(batch)
     for group in optimizer.param_groups:  # zero_grad, without its bookkeeping
         for parameter in group["params"]:
             parameter.grad = None
     done = BACKWARD[weighting.level](module, loss, batch, weighting, phase.active)
+    moving = done.moving if phase.freezes else moving_tasks(done.total, None)
+    if consolidation is not None:
+        learner = Learner(module, loss, weighting)
+        moving = consolidation.correct(learner, batch, moving, phase.active)
     if on_gradients is not None:
         on_gradients(batch)
-    moving = done.moving if phase.freezes else moving_tasks(done.total, None)
     optimizer.step(moving=moving, shared=phase.shared)
     if weighting.looks_again:
         with torch.no_grad():

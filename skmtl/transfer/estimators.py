@@ -44,6 +44,7 @@ class FromSource(BaseMultiTask):
         callbacks=None,
         device="auto",
         warm_start=False,
+        consolidation=None,
         random_state=None,
         verbose=0,
     ):
@@ -69,6 +70,7 @@ class FromSource(BaseMultiTask):
         self.callbacks = callbacks
         self.device = device
         self.warm_start = warm_start
+        self.consolidation = consolidation
         self.random_state = random_state
         self.verbose = verbose
 
@@ -200,6 +202,7 @@ class TransferClassifier(FromSource, MultiTaskClassifier):
     callbacks : list of skorch callbacks or None, default=None
     device : str or torch.device, default="auto"
     warm_start : bool, default=False
+    consolidation : {"ewc", "replay", "agem"}, Consolidation or None, default=None
     random_state : int, RandomState, Generator or None, default=None
     verbose : int, default=0
 
@@ -264,6 +267,7 @@ class TransferRegressor(FromSource, MultiTaskRegressor):
     callbacks : list of skorch callbacks or None, default=None
     device : str or torch.device, default="auto"
     warm_start : bool, default=False
+    consolidation : {"ewc", "replay", "agem"}, Consolidation or None, default=None
     random_state : int, RandomState, Generator or None, default=None
     verbose : int, default=0
 

@@ -1,0 +1,82 @@
+"""Measures of what is kept of a stream, by the formulas of the papers, and their display."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from skmtl.inspection import StageScoresDisplay
+from skmtl.metrics import average_accuracy, backward_transfer, forgetting, forward_transfer
+
+R = np.random.default_rng(0).random((4, 4))  # a row a task, a column a stage
+
+
+def test_the_measures_are_those_of_the_papers():
+    """Eqs. 2 to 4 of Lopez-Paz & Ranzato (2017), whose R is the transpose; 3 of Chaudhry (2018)."""
+    T, chance = 4, np.array([0.1, 0.2, 0.3, 0.4])
+    assert average_accuracy(R) == pytest.approx(sum(R[i, T - 1] for i in range(T)) / T)
+    expected = sum(R[i, T - 1] - R[i, i] for i in range(T - 1)) / (T - 1)
+    assert backward_transfer(R) == pytest.approx(expected)
+    expected = sum(R[i, i - 1] - chance[i] for i in range(1, T)) / (T - 1)
+    assert forward_transfer(R, chance) == pytest.approx(expected)
+    best = sum(max(R[j, k] for k in range(j, T - 1)) - R[j, T - 1] for j in range(T - 1))
+    assert forgetting(R) == pytest.approx(best / (T - 1))
+
+
+def test_tasks_learned_in_any_order_and_together():
+    order = np.array([2, 0, 3, 1])
+    frame = pd.DataFrame(R[np.argsort(order)[[0, 1, 2, 3]]])
+    learned = np.argsort(order)
+    for measure in (forgetting, backward_transfer, lambda s, at=None: forward_transfer(s, 0.5, at)):
+        assert measure(frame, learned.tolist()) == pytest.approx(measure(R))
+    two = np.array([[0.9, 0.7, 0.8], [0.8, 0.8, 0.6]])
+    assert forgetting(two, [0, 0]) == pytest.approx((0.1 + 0.2) / 2)
+    assert backward_transfer(two, [0, 0]) == pytest.approx((-0.1 - 0.2) / 2)
+
+
+def test_nothing_changes_nothing_is_forgotten():
+    same = np.full((3, 3), 0.7)
+    assert forgetting(same) == backward_transfer(same) == 0
+    assert forward_transfer(same, 0.7) == 0
+    early = np.where(np.tri(3, k=-1, dtype=bool), np.nan, same)  # not scored before it is learned
+    assert forgetting(early) == 0
+    with pytest.raises(ValueError, match="lacks the score of a task before its own stage"):
+        forward_transfer(early, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("scores", "learned_at", "text"),
+    [
+        ([0.5, 0.6], None, "a row a task and a column a stage"),
+        (np.empty((0, 2)), None, "Found shape"),
+        (R, [0, 1, 2], "for each of the 4 tasks"),
+        (R, [0, 1, 2, 4], "name a stage, 0 to 3"),
+        (R, [0, 1, 2, 0.5], "name a stage"),
+        ([[0.5]], None, "no forgetting of a single stage"),
+        ([[0.5, np.nan], [0.5, 0.5]], None, "after the last stage"),
+    ],
+)
+def test_what_is_refused(scores, learned_at, text):
+    with pytest.raises(ValueError, match=text):
+        forgetting(scores, learned_at)
+    with pytest.raises(ValueError, match="baseline must be a number"):
+        forward_transfer(R, [0.5, 0.5])
+
+
+def test_more_tasks_than_stages_need_to_be_told():
+    with pytest.raises(ValueError, match="learned_at"):
+        backward_transfer(np.ones((3, 2)))
+
+
+def test_the_display_draws_what_it_is_given():
+    pytest.importorskip("matplotlib.pyplot").switch_backend("agg")
+    frame = pd.DataFrame(R, ["a", "b", "c", "d"], ["spring", "summer", "autumn", "winter"])
+    display = StageScoresDisplay(frame).plot()
+    assert [line.get_label() for line in display.lines_] == ["a", "b", "c", "d"]
+    for t, line in enumerate(display.lines_):
+        assert_allclose(line.get_ydata(), R[t, t:])
+    expected = [R[: s + 1, s].mean() for s in range(4)]
+    assert_allclose(display.mean_line_.get_ydata(), expected)
+    assert [t.get_text() for t in display.ax_.get_xticklabels()] == list(frame.columns)
+    other = StageScoresDisplay(np.array([[0.1, np.nan], [np.nan, 0.2]]), [0, 1]).plot(display.ax_)
+    assert_allclose(other.mean_line_.get_ydata(), [0.1, 0.2])
