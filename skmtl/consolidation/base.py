@@ -50,7 +50,8 @@ class Consolidation(BaseEstimator, ABC):
     ...         learner.module.network.heads.last.weight.grad.mul_(0.1)
     ...         return moving
     >>> est = MultiTaskRegressor(consolidation=LastLayerSlowly(), n_members=1, random_state=0)
-    >>> est = est.partial_fit([[0.0], [1.0], [2.0]], [0.5, 1.5, 2.0])
+    >>> est.partial_fit([[0.0], [1.0], [2.0]], [0.5, 1.5, 2.0]).n_iter_
+    1
     """
 
     def start(self, seeds: Sequence[int], module: Any) -> None:
