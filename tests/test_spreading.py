@@ -84,3 +84,4 @@ def test_an_interrupted_search_leaves_no_processes():
         for p in [family, *everyone]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 p.kill()
+        process.communicate()

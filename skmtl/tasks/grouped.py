@@ -27,6 +27,18 @@ class GroupedLosses(TaskLosses):
         Weight of each task's loss.
     totals : Tensor of shape (T,)
         Label weight of each task in the whole table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.tasks import RegressionTask
+    >>> labels = np.array([1.0, 2.0, 3.0])
+    >>> task = RegressionTask(standardize=False).prepare(labels, np.ones(3), name="y")
+    >>> losses = GroupedLosses(task, torch.ones(2), torch.tensor([2.0, 1.0]))
+    >>> values = torch.tensor([[[1.0, 0.0], [2.0, 0.0], [3.0, 1.0]]])  # labels, and their tasks
+    >>> loss, _ = losses(torch.zeros(1, 3, 1), values, None)
+    >>> loss  # half the squares: (1 / 2 + 4 / 2) / 2 + 9 / 2
+    tensor([[5.7500]])
     """
 
     weights: Tensor
