@@ -50,6 +50,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/transfer.py
 	$(BIN)/python benchmarks/groups.py
 	$(BIN)/python benchmarks/lifelong.py
+	$(BIN)/python benchmarks/flights.py
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

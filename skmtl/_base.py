@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from skmtl import (
     _engine,
     _fit_tasks,
+    _inputs,
     _late,
     _memory,
     _parameters,
@@ -32,7 +32,7 @@ from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
-from skmtl.training import Ready, copied, dtype_of
+from skmtl.training import Ready, SparseRows, copied, dtype_of
 
 
 class Reading(NamedTuple):
@@ -49,12 +49,14 @@ class BaseMultiTask(FittedMultiTask):
 
     _n_labels: dict[Any, int]
     _stacks = True  # whether a search may train it together with others
+    trunk: Any = None  # SoftSharingEnsemble has none
 
     def __init__(
         self,
         tasks="infer",
         *,
         sharing="hard",
+        trunk=None,
         loss_weights=None,
         schedule="joint",
         hidden_layer_sizes=(128, 128),
@@ -79,6 +81,7 @@ class BaseMultiTask(FittedMultiTask):
     ):
         self.tasks = tasks
         self.sharing = sharing
+        self.trunk = trunk
         self.loss_weights = loss_weights
         self.schedule = schedule
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -107,7 +110,9 @@ class BaseMultiTask(FittedMultiTask):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Finite numbers, best standardised. float32 in C order is used without a copy.
+            Finite numbers, best standardised. float32 in C order is used without a copy, a sparse
+            matrix (CSR) is written out batch by batch, and not clipped. With a
+            ``trunk``, what it takes: (n, channels, height, width), a DataFrame with categories, ...
         y : DataFrame, array-like of shape (n, T) or (n,)
             Targets. NaN, None and pd.NA mean that a label is missing; a row may miss them all.
         sample_weight : array-like of shape (n,) or (n, T), default=None
@@ -200,8 +205,8 @@ class BaseMultiTask(FittedMultiTask):
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
         dtype = _table.precision(_n_rows(X), device) if first else self.module_.dtype
-        X = validate_data(self, X, dtype=dtype, reset=first)
-        x = _table.to_device(X, device)
+        X = _inputs.read(self, X, dtype, first=first)
+        x = _table.inputs_to_device(X, device)
         reading = self._read(x, y, sample_weight, first=first, classes=classes)
         previous = None if first else copied(self.net_)  # ours stays if training fails
         ready = self._make_ready(reading, previous=previous, one_epoch=one_epoch)
@@ -221,7 +226,9 @@ class BaseMultiTask(FittedMultiTask):
     def _start(self, ready: Ready) -> None:
         """What a new net starts from, if not from what was drawn; see `skmtl.transfer`."""
 
-    def _read(self, x: Tensor, y, sample_weight, *, first=True, classes=None, where=None):
+    def _read(
+        self, x: Tensor | SparseRows, y, sample_weight, *, first=True, classes=None, where=None
+    ):
         """Read and encode a table of targets for the rows of x, or for those that `where` lists."""
         n_rows = len(x) if where is None else len(where)
         columns, container = self._read_targets(n_rows, y, first=first)
@@ -309,6 +316,7 @@ class BaseMultiTask(FittedMultiTask):
             names=names,
             weighting=_parameters.resolve_loss_weights(self.loss_weights, names),
             sharing=self._resolve_sharing(names),
+            trunk=_inputs.plan_trunk(self),
             schedule=self._resolve_schedule(names),
             hidden_layer_sizes=_parameters.check_sizes(
                 self.hidden_layer_sizes, "hidden_layer_sizes"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from skmtl.sharing import Architecture, Network, Sharing
+from skmtl.sharing import Architecture, Network, Sharing, build_network
 from skmtl.targets import Targets
 from skmtl.tasks import TaskLosses
 from skmtl.training import Bounds, MultiTaskModule
@@ -20,7 +20,8 @@ from skmtl.training import Bounds, MultiTaskModule
 
 def architecture_of(n_features: int, criterion: TaskLosses, plan: Any) -> Architecture:
     return Architecture(
-        n_features=n_features,
+        n_features=n_features if plan.trunk is None else plan.trunk.width,
+        trunk=plan.trunk,
         task_outputs=tuple(criterion.task_outputs),
         hidden_layer_sizes=plan.hidden_layer_sizes,
         head_layer_sizes=plan.head_layer_sizes,
@@ -39,7 +40,7 @@ def build_module(
     generators: Sequence[Generator],
 ) -> MultiTaskModule:
     """Network of the scheme behind clipping bounds."""
-    network = sharing.build(architecture, generators)
+    network = build_network(sharing, architecture, generators)
     return MultiTaskModule(network, bounds, (architecture, sharing)).to(bounds.low)
 
 

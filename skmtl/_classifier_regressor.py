@@ -38,6 +38,11 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
     sharing : str or Sharing, default="hard"
         How tasks share parameters: "hard" (a trunk for all, a head per task), "none" (a network
         per task), or an object from `skmtl.sharing`.
+    trunk : nn.Module, callable, Trunk or None, default=None
+        What sees the inputs first, for images, texts, categories: an object of `skmtl.trunks`, a torch
+        module that maps rows to features (b, h) and is where every member starts, or a function from
+        the shape of a row to one. ``hidden_layer_sizes`` stand on its features, without a linear skip;
+        schemes with a tower per task have a copy for each. None: the inputs are the features.
     loss_weights : dict, array-like of shape (T,), str, object or None, default=None
         The ``w_t``. None: all one, as are the tasks a dict leaves out. A name ("uw", "dwa", "famo",
         "gradnorm", "minimax_deviation", ...) stands for a method that finds weights while it trains;

@@ -22,6 +22,7 @@ from skmtl import _parameters
 from skmtl._build import architecture_of, build_module, check_same, decay
 from skmtl._table import (
     PRECISE,
+    inputs_to_device,
     labelled_rows,
     linear_fits,
     merge_equal_rows,
@@ -31,7 +32,7 @@ from skmtl._table import (
 )
 from skmtl.consolidation import Consolidation
 from skmtl.schedules import Joint, Schedule, Tasks, Timetable
-from skmtl.sharing import Architecture, Network, NoSharing, Sharing
+from skmtl.sharing import Architecture, Network, NoSharing, Sharing, TrunkPlan
 from skmtl.targets import Targets, stratify
 from skmtl.tasks import TaskLosses
 from skmtl.training import (
@@ -45,8 +46,10 @@ from skmtl.training import (
     MultiTaskNet,
     Ready,
     Rows,
+    SparseRows,
     TrainingData,
     clip_bounds,
+    open_bounds,
     validation_split,
 )
 from skmtl.weighting import FixedWeights, Setting, Weighting, same
@@ -66,6 +69,7 @@ class Plan:
     names: list[Any]
     weighting: Weighting
     sharing: Sharing
+    trunk: TrunkPlan | None
     schedule: Schedule
     hidden_layer_sizes: tuple[int, ...]
     head_layer_sizes: tuple[int, ...]
@@ -112,11 +116,16 @@ class Lesson:
     """
 
     def __init__(
-        self, x: Tensor, table: Targets, criterion: TaskLosses, where: np.ndarray | None = None
+        self,
+        x: Tensor | SparseRows,
+        table: Targets,
+        criterion: TaskLosses,
+        where: np.ndarray | None = None,
     ):
         if len(table.values) <= PRECISE:
             own = x if where is None else x[torch.from_numpy(where)]
-            first, table = merge_equal_rows(own.cpu().numpy(), table)
+            rows = own.keys() if isinstance(own, SparseRows) else own.cpu().numpy()
+            first, table = merge_equal_rows(rows, table)
             if (
                 where is None
             ):  # nobody else learns from x: cut it, so that no batch looks up its rows
@@ -138,6 +147,14 @@ class Lesson:
     def bounds(self) -> Bounds:
         """Where inputs are clipped."""
         return clip_bounds(self.data, self.labelled)
+
+    def around(self, plan: Plan) -> Bounds:
+        """Where inputs are clipped; what a trunk sees is not, nor are sparse ones."""
+        return open_bounds(self.data) if self.is_raw(plan) else self.bounds
+
+    def is_raw(self, plan: Plan) -> bool:
+        """Whether inputs are no columns of numbers whose size tells anything."""
+        return plan.trunk is not None or isinstance(self.data.x, SparseRows)
 
     @cached_property
     def ease(self) -> list[float]:
@@ -187,8 +204,9 @@ def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_ep
             rows = lesson.split(plan.validation_fraction, seeds)
         generators = [Generator().manual_seed(seed) for seed in seeds]
         if previous is None:
-            lesson.warn_if_unscaled(plan.feature_names)
-            module = build_module(lesson.bounds, architecture, plan.sharing, generators)
+            if not lesson.is_raw(plan):
+                lesson.warn_if_unscaled(plan.feature_names)
+            module = build_module(lesson.around(plan), architecture, plan.sharing, generators)
         else:
             module = previous.module_
         net = _build_net(module, criterion, plan, generators, incremental=one_epoch)
@@ -224,7 +242,7 @@ def _start_weighting(
     if before is not None and same(before, plan.weighting):
         return before
     network = net.module.network
-    row = data.x[:1].expand(len(net.generators), 1, -1)
+    row = data.inputs(data.values.new_zeros(1, 1).long()).expand(len(net.generators), 1, -1)
     with torch.no_grad():
         has_features = network.eval().features(row) is not None
     plan.weighting.start(
@@ -232,7 +250,7 @@ def _start_weighting(
             task_names=net.task_names,
             task_order=criterion.order,
             generators=net.generators,
-            like=data.x.new_empty(0),
+            like=data.values.new_empty(0),
             scheme=repr(plan.sharing),
             has_features=has_features,
             has_shared=bool(network.parameters_by_sharing()[0]),
@@ -268,7 +286,7 @@ def _single_task_losses(
     plan = replace(plan, callbacks=[lowest], verbose=0, sharing=NoSharing(), schedule=Joint())
     plan = replace(plan, weighting=FixedWeights([1.0] * len(plan.names)))
     generators = [Generator().manual_seed(seed) for seed in seeds]
-    module = build_module(lesson.bounds, architecture, plan.sharing, generators)
+    module = build_module(lesson.around(plan), architecture, plan.sharing, generators)
     net = _build_net(module, criterion, plan, generators, incremental=False)
     tasks = Tasks(plan.names, [])
     net.ask(
@@ -386,7 +404,7 @@ def _build_net(
 
 def infer(module: MultiTaskModule, criterion: TaskLosses, X: np.ndarray) -> list[np.ndarray]:
     """Activated outputs (n, m) of each task, averaged over the members, in the table's order."""
-    x = to_device(X, str(module.low.device))
+    x = inputs_to_device(X, str(module.low.device))
     with torch.inference_mode():
         chunks = [
             criterion.activate(module(part.expand(module.n_members, *part.shape)))

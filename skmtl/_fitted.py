@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 import skmtl
-from skmtl import _engine, _export, _spans, _task_view, metrics, targets
+from skmtl import _engine, _export, _inputs, _spans, _task_view, metrics, targets
 from skmtl._distributions import Distributions
 from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
@@ -104,7 +104,7 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEs
 
     def _forward(self, X: Any) -> list[np.ndarray]:
         """Each task's activated outputs, averaged over the members, in the table's order."""
-        X = validate_data(self, X, dtype=self.module_.dtype, reset=False)
+        X = _inputs.read(self, X, self.module_.dtype, first=False)
         return _engine.infer(self.module_, self.net_.criterion_, X)
 
     def _probabilities(self, X: Any) -> dict[Any, np.ndarray]:
@@ -277,6 +277,7 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEs
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        _inputs.tag(tags, self)
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = True
         return tags

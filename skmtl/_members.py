@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.validation import _num_samples
 from torch import nn
 
 from skmtl.tasks import Task
@@ -68,7 +69,7 @@ class Members:
         spread, outputs = {}, None
         for at, (name, task) in enumerate(self.tasks_.items()):
             if task.kind != "regression":
-                spread[name] = np.full(len(X), np.nan)
+                spread[name] = np.full(_num_samples(X), np.nan)
                 continue
             if outputs is None:
                 if len(members) < 2:

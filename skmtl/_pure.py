@@ -28,6 +28,7 @@ class MultiTaskClassifier(ClassifierMixin, LongForm):
         What `predict` does for a task that `fit` has not seen: answer with the mean of all tasks'
         answers, which under linear heads is the shared part with the mean head; or raise.
     sharing : str or Sharing, default="hard"
+    trunk : nn.Module, callable, Trunk or None, default=None
     loss_weights : dict, array-like of shape (T,), str, object or None, default=None
     schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
     hidden_layer_sizes : tuple of int, default=(128, 128)
@@ -133,6 +134,7 @@ class MultiTaskRegressor(RegressorMixin, LongForm):
         What `predict` does for a task that `fit` has not seen: answer with the mean of all tasks'
         answers, which under linear heads is the shared part with the mean head; or raise.
     sharing : str or Sharing, default="hard"
+    trunk : nn.Module, callable, Trunk or None, default=None
     loss_weights : dict, array-like of shape (T,), str, object or None, default=None
     schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
     hidden_layer_sizes : tuple of int, default=(128, 128)

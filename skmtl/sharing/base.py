@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -21,13 +21,30 @@ SHARED = -1  # owner of a parameter that serves every task
 
 
 @dataclass(frozen=True)
+class TrunkPlan:
+    """A trunk that is given: what makes one, and what goes in and out.
+
+    Plans are equal if ``identity``, shape, kind and width of what they make are; ``alone`` says that
+    two of equal identity may still differ, so that they are not trained in one stack.
+    """
+
+    make: Callable[[], nn.Module] = field(repr=False, compare=False)
+    identity: str
+    input_shape: tuple[int, ...]
+    integers: bool
+    width: int
+    alone: bool = field(default=False, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class Architecture:
     """What the estimator's parameters and the data ask of a network.
 
     Tasks stand in the engine's order: ``task_outputs`` lists the output columns of each,
     ``task_kinds`` a number that tasks of one kind share (their output layers can be compared),
     ``task_order`` where each stands in the target table, and ``task_constants`` how many of its
-    columns, the last ones, do not depend on the inputs (none where it is empty).
+    columns, the last ones, do not depend on the inputs (none where it is empty). With a ``trunk``,
+    ``n_features`` is its width: schemes build on its features, without a linear skip.
 
     Examples
     --------
@@ -55,6 +72,7 @@ class Architecture:
     task_kinds: tuple[int, ...]
     task_order: tuple[int, ...]
     task_constants: tuple[int, ...] = ()
+    trunk: TrunkPlan | None = None
 
     @property
     def n_tasks(self) -> int:
@@ -97,6 +115,14 @@ class Sharing(BaseEstimator, ABC):
         such scheme, and every row goes through every head.
         """
         return None
+
+    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
+        """What makes a layer of the given trunk from a module per member and the plan.
+
+        ``stacked`` is `StackedModule`, in the room's ``trunk.py``: by default one copy, which all tasks
+        share; a scheme of towers gives each task one, ``partial(stacked, n_tasks=..., owner=...)``.
+        """
+        return stacked
 
 
 class Block(nn.Module, ABC):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -97,9 +98,15 @@ class NoSharing(Sharing):
         """Return the network; see `Sharing.build`."""
         a = architecture
         towers = Towers(a, generators, owner=a.task_owner)
-        per_task = bool(a.hidden_layer_sizes)
+        per_task = bool(a.hidden_layer_sizes) or a.trunk is not None
         return TaskNetwork.around(
             towers, a, generators, linear_skip=self.linear_skip, per_task=per_task
+        )
+
+    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
+        """Return a layer with a trunk per task."""
+        return partial(
+            stacked, n_tasks=architecture.n_tasks, owner=torch.arange(architecture.n_tasks)
         )
 
 

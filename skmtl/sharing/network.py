@@ -61,6 +61,7 @@ class TaskNetwork(Network):
         n_in = (a.n_features, *a.hidden_layer_sizes)[-1]
         # without hidden layers every task is linear already
         has_skip = linear_skip and bool(a.hidden_layer_sizes or a.head_layer_sizes)
+        has_skip = has_skip and a.trunk is None
         skip = TaskHeads(a.n_features, (), a, generators, last=last) if has_skip else None
         # the skip brings the bias: the heads then add its output in their own matrix product
         heads = TaskHeads(
@@ -127,9 +128,9 @@ class Constants(Block):
 
 
 class Towers(nn.Module):
-    """The hidden layers of a network per task: (K, b, d) to (K, T, b, h).
+    """The hidden layers of a network per task: (K, b, d), or (K, T, b, d), to (K, T, b, h).
 
-    Without hidden layers it hands x on, (K, b, d). Keyword parameters are those of `hidden_layers`.
+    Without hidden layers it hands x on. Keyword parameters are those of `hidden_layers`.
     """
 
     def __init__(self, architecture: Architecture, generators: Sequence[Generator], **kwargs: Any):
@@ -141,4 +142,6 @@ class Towers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of every task."""
-        return self.layers(per_copy(x, self.n_tasks)) if len(self.layers) else x
+        if not len(self.layers):
+            return x
+        return self.layers(per_copy(x, self.n_tasks) if x.dim() == 3 else x)

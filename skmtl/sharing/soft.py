@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any, TypeVar
 
@@ -12,11 +12,12 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float, check_word
 
-from .base import SHARED, Architecture, Network, Sharing, by_member
+from .base import SHARED, Architecture, Block, Network, Sharing, by_member
 from .checks import require_layers
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
 from .lineage import Lineage, inherit_entries
 from .network import TaskNetwork, Towers
+from .trunk import TiedModule
 
 Kind = TypeVar("Kind", bound=TaskNetwork)
 SMOOTH = 1e-6  # added under the root of a squared singular value, which has no slope at zero
@@ -85,6 +86,18 @@ class SoftSharing(Sharing):
         last = partial(layer, task_kinds=architecture.task_kinds)
         return tied_network(TaskNetwork, self, architecture, generators, inner, last)
 
+    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
+        """Return a layer with a trunk per task, tied like the hidden layers."""
+        n_tasks = architecture.n_tasks
+        whose: dict[str, Any] = {"n_tasks": n_tasks, "owner": torch.arange(n_tasks)}
+        if self.strength == 0:
+            return partial(stacked, **whose)
+        if self.penalty == "trace_norm":
+            raise ValueError(
+                f"{self!r} cannot tie the copies of a trunk. Take penalty='l2' or 'l1' with trunk."
+            )
+        return partial(TiedModule, **whose, strength=self.strength, penalty=self.penalty)
+
 
 def tied_network(
     kind: type[Kind],
@@ -103,7 +116,7 @@ def tied_network(
         a,
         generators,
         linear_skip=scheme.linear_skip,
-        per_task=bool(hidden),
+        per_task=bool(hidden) or a.trunk is not None,
         kinds=[inner if tied else StackedLinear for tied in heads],
         last=last if outputs else None,
     )
@@ -119,6 +132,8 @@ def tied_layers(
         if not n_hidden + n_heads and len(set(a.task_kinds)) == a.n_tasks > 1:
             require_layers(a, scheme, "no two tasks are of one kind, whose outputs could be tied")
         return [True] * n_hidden, [True] * n_heads, True
+    if isinstance(layers, str) and layers == "hidden" and a.trunk is not None:
+        return [True] * n_hidden, [False] * n_heads, False
     if isinstance(layers, str) and layers == "hidden":
         require_layers(a, scheme, "they are what it ties (layers='all' ties the outputs too)")
         return [True] * n_hidden, [False] * n_heads, False
@@ -325,6 +340,10 @@ class CrossStitch(Sharing):
         return TaskNetwork.around(
             towers, a, generators, linear_skip=self.linear_skip, per_task=True
         )
+
+    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
+        """Return a layer with a trunk per task; through the units it serves every task."""
+        return partial(stacked, n_tasks=architecture.n_tasks)
 
 
 class StitchedLinear(StackedLinear):

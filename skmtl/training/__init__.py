@@ -10,11 +10,12 @@ from .checkpoint import FitCheckpoint
 from .copying import copied
 from .freezing import Freezing
 from .grouped_splits import grouped_split
-from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of
+from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of, open_bounds
 from .net import MultiTaskNet
 from .precision import MixedPrecision
 from .reporting import EpochBar, EpochLines
 from .sampling import SampledBatches
+from .sparse import SparseRows
 from .splits import validation_split
 from .stack import Ready, structure, train_together
 from .stopping import LowestLosses, MemberStopping
@@ -34,11 +35,13 @@ __all__ = [
     "Ready",
     "Rows",
     "SampledBatches",
+    "SparseRows",
     "TrainingData",
     "clip_bounds",
     "copied",
     "dtype_of",
     "grouped_split",
+    "open_bounds",
     "structure",
     "train_together",
     "validation_split",

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from .sparse import SparseRows, rows_at_once
+
 FORWARD_ROWS = 4096  # rows of a forward pass without gradients: what it makes stays in the cache
 GATHERED_ROWS = 4096  # rows gathered at once: a gather per batch costs like a layer, a view nothing
 LEAST_ROWS = 64  # rows of a member that go forward together, however many members there are
@@ -23,7 +25,7 @@ class TrainingData(NamedTuple):
     differ (the folds of a search) thus stand on one copy of the inputs.
     """
 
-    x: Tensor
+    x: Tensor | SparseRows
     values: Tensor
     weight: Tensor | None
     where: Tensor | None = None
@@ -41,7 +43,7 @@ class TrainingData(NamedTuple):
         return _gather(self.x, rows if self.where is None else self.where[rows])
 
 
-def _gather(table: Tensor, rows: Tensor) -> Tensor:
+def _gather(table: Tensor | SparseRows, rows: Tensor) -> Tensor:
     """Rows (K, b) of a table (n, m), as (K, b, m)."""
     return table.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
 
@@ -111,7 +113,8 @@ class TrainBatches:
             yield self._whole
             return
         order = self.rows.gather(1, self._shuffled(n_rows).to(self.rows.device))
-        n_batches = max(1, GATHERED_ROWS // (self.batch_size * len(order)))
+        n_gathered = rows_at_once(self.data.x, GATHERED_ROWS)
+        n_batches = max(1, n_gathered // (self.batch_size * len(order)))
         for rows in order.split(n_batches * self.batch_size, dim=1):
             yield from self.data.take(rows).split(self.batch_size)
 
@@ -151,5 +154,6 @@ class ValidRows:
 
     def inputs(self) -> Iterator[Tensor]:
         """Inputs (K, at most 4096, d), chunk by chunk; fewer rows of many members."""
-        for rows in self.rows.split(max(LEAST_ROWS, FORWARD_ROWS // len(self.rows)), dim=1):
+        n_rows = max(LEAST_ROWS, rows_at_once(self.data.x, FORWARD_ROWS) // len(self.rows))
+        for rows in self.rows.split(n_rows, dim=1):
             yield self.data.inputs(rows)

@@ -44,7 +44,9 @@ def clip_bounds(data: TrainingData, rows: Tensor) -> Bounds:
     q = np.quantile(sample, [0.05, 0.95], axis=0, weights=counts, method="inverted_cdf")
     span = np.where(q[1] > q[0], q[1] - q[0], np.inf)
     low, high = q[0] - CLIP_START * span, q[1] + CLIP_START * span
-    starts, ends, reach = (torch.from_numpy(b).to(data.x) for b in (low, high, CLIP_RANGE * span))
+    starts, ends, reach = (
+        torch.from_numpy(b).to(data.values) for b in (low, high, CLIP_RANGE * span)
+    )
     in_use = any(
         bool(((part < starts) | (part > ends)).any())
         for part in map(data.inputs, rows.split(CHUNK, dim=1))
@@ -52,7 +54,13 @@ def clip_bounds(data: TrainingData, rows: Tensor) -> Bounds:
     return Bounds(starts, ends, reach, in_use)
 
 
-def dtype_of(x: Tensor) -> type:
+def open_bounds(data: TrainingData) -> Bounds:
+    """Bounds that clip nothing."""
+    low = data.values.new_full(data.x.shape[1:], -torch.inf)
+    return Bounds(low, -low, -low, in_use=False)
+
+
+def dtype_of(x: Any) -> type:
     """Numpy dtype of inputs."""
     return np.float64 if x.dtype == torch.float64 else np.float32
 

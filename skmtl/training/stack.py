@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .batches import Rows, TrainingData
 from .module import MultiTaskModule
 from .net import RECORDED, MultiTaskNet
+from .sparse import SparseRows
 from .step import EpochLosses
 from .stopping import MemberStopping
 
@@ -44,6 +45,8 @@ def structure(ready: Ready) -> Hashable:
     if net.incremental or net.consolidation is not None:
         return None
     if [type(cb) for _, cb in net.callbacks_] != [MemberStopping]:
+        return None
+    if isinstance(data.x, SparseRows):  # tables of several are not laid below one another
         return None
     n_rows = rows.train.shape[1]
     draws = any(hasattr(part, "generators") for part in net.module_.modules())
@@ -242,7 +245,7 @@ def _join_decays(
 def _join_tables(readies: Sequence[Ready]) -> tuple[TrainingData, Rows]:
     """One table of all labels, over one copy of each table of inputs, and everybody's rows."""
     tables = {id(r.data): r.data for r in readies}  # a fold's is one for all its candidates
-    inputs = {_address(data.x): data.x for data in tables.values()}
+    inputs: dict[Hashable, Any] = {_address(data.x): data.x for data in tables.values()}
     offsets = _offsets(tables, [len(data.values) for data in tables.values()])
     train = [r.rows.train.long() + offsets[id(r.data)] for r in readies]
     valid = [r.rows.valid.long() + offsets[id(r.data)] for r in readies if r.rows.valid is not None]
@@ -283,7 +286,7 @@ def _one(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _address(x: Tensor) -> Hashable:
+def _address(x: Any) -> Hashable:
     return x.data_ptr(), tuple(x.shape), x.stride()
 
 
