@@ -19,7 +19,11 @@ LAYERS = [  # from the top: name, colour, rooms
         ["estimators", "_base", "_fitted", "metrics/", "_stack", "_engine", "_build"],
     ),
     ("L2 engine", ORANGE, ["targets", "training/"]),
-    ("L1 families", GREY, ["tasks/", "sharing/", "weighting/", "schedules", "consolidation/"]),
+    (
+        "L1 families",
+        GREY,
+        ["tasks/", "trunks/", "sharing/", "weighting/", "schedules", "consolidation/"],
+    ),
     ("L0", "white", ["_checks"]),
 ]
 ROLES = [

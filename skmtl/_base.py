@@ -29,6 +29,7 @@ from skmtl import (
     tasks,
 )
 from skmtl._fitted import FittedMultiTask
+from skmtl._lesson import Lesson
 from skmtl._resolve import resolve
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
@@ -41,7 +42,7 @@ class Reading(NamedTuple):
     prepared: dict[Any, Task]
     container: Container
     n_labels: dict[Any, int]
-    lesson: _engine.Lesson
+    lesson: Lesson
 
 
 class BaseMultiTask(FittedMultiTask):
@@ -249,7 +250,7 @@ class BaseMultiTask(FittedMultiTask):
             dtype=dtype_of(x),
         )
         n_labels = {c.name: len(c.labels) for c in columns}
-        return Reading(prepared, container, n_labels, _engine.Lesson(x, table, criterion, where))
+        return Reading(prepared, container, n_labels, Lesson(x, table, criterion, where))
 
     def _prepare_tasks(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,25 +19,18 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor
 
 from skmtl import _parameters
-from skmtl._build import architecture_of, build_module, check_same, decay
+from skmtl._build import architecture_of, build_module, check_same
+from skmtl._lesson import Lesson
 from skmtl._table import (
-    PRECISE,
     inputs_to_device,
-    labelled_rows,
-    linear_fits,
-    merge_equal_rows,
-    scaled,
-    to_device,
-    warn_if_unscaled,
 )
 from skmtl.consolidation import Consolidation
 from skmtl.schedules import Joint, Schedule, Tasks, Timetable
-from skmtl.sharing import Architecture, Network, NoSharing, Sharing, TrunkPlan
-from skmtl.targets import Targets, stratify
+from skmtl.sharing import Architecture, NoSharing, Sharing, TrunkPlan
+from skmtl.targets import Targets
 from skmtl.tasks import TaskLosses
 from skmtl.training import (
     FORWARD_ROWS,
-    Bounds,
     EpochBar,
     EpochLines,
     LowestLosses,
@@ -46,11 +39,7 @@ from skmtl.training import (
     MultiTaskNet,
     Ready,
     Rows,
-    SparseRows,
     TrainingData,
-    clip_bounds,
-    open_bounds,
-    validation_split,
 )
 from skmtl.weighting import FixedWeights, Setting, Weighting, same
 
@@ -94,93 +83,6 @@ class Plan:
     def task_names(self) -> list[str]:
         """Names of the tasks as they are printed."""
         return [str(name) for name in self.names]
-
-
-class Lesson:
-    """What there is to learn, before it is said how: a table on the device, and what it looks like.
-
-    Parameters
-    ----------
-    x : Tensor of shape (m, d)
-        On the device.
-    table : Targets
-        Encoded labels of n rows, in the engine's order of tasks.
-    criterion : TaskLosses
-    where : ndarray of shape (n,) or None
-        The row of x of each label; None: the same.
-
-    Attributes
-    ----------
-    labelled : Tensor
-        Rows with a label.
-    """
-
-    def __init__(
-        self,
-        x: Tensor | SparseRows,
-        table: Targets,
-        criterion: TaskLosses,
-        where: np.ndarray | None = None,
-    ):
-        if len(table.values) <= PRECISE:
-            own = x if where is None else x[torch.from_numpy(where)]
-            rows = own.keys() if isinstance(own, SparseRows) else own.cpu().numpy()
-            first, table = merge_equal_rows(rows, table)
-            if (
-                where is None
-            ):  # nobody else learns from x: cut it, so that no batch looks up its rows
-                x = x[torch.from_numpy(first)]
-            else:
-                where = where[first]
-        self.table, self.criterion = table, criterion
-        self.labelled = labelled_rows(table)
-        device, weight = str(x.device), table.weight
-        self.data = TrainingData(
-            x,
-            to_device(table.values, device),
-            None if weight is None else to_device(scaled(weight, table.values.dtype), device),
-            None if where is None else to_device(where, device),
-        )
-        self._splits: dict[Any, Rows] = {}
-
-    @cached_property
-    def bounds(self) -> Bounds:
-        """Where inputs are clipped."""
-        return clip_bounds(self.data, self.labelled)
-
-    def around(self, plan: Plan) -> Bounds:
-        """Where inputs are clipped; what a trunk sees is not, nor are sparse ones."""
-        return open_bounds(self.data) if self.is_raw(plan) else self.bounds
-
-    def is_raw(self, plan: Plan) -> bool:
-        """Whether inputs are no columns of numbers whose size tells anything."""
-        return plan.trunk is not None or isinstance(self.data.x, SparseRows)
-
-    @cached_property
-    def ease(self) -> list[float]:
-        """Share of each task's variance that a ridge explains."""
-        return linear_fits(self.data, self.table, self.criterion.tasks)
-
-    def decay(self, network: Network, alpha: float) -> dict[str, float | Tensor]:
-        """L2 gradient factor of each parameter."""
-        return decay(network, self.table, alpha, len(self.labelled))
-
-    def warn_if_unscaled(self, names: Sequence[str] | None) -> None:
-        """Warn of inputs that are far from standardised."""
-        warn_if_unscaled(self.data, self.labelled, names)
-
-    def split(self, fraction: float, seeds: Sequence[int]) -> Rows:
-        """Rows to train and to validate each member on."""
-        key = (fraction, *seeds)
-        if key not in self._splits:  # all candidates of a search split a fold alike
-            strata = stratify(self.table, self.criterion.tasks)
-            if len(self.labelled) < len(strata):
-                strata = strata[self.labelled.numpy()]
-            train, valid = validation_split(strata, fraction=fraction, seeds=seeds)
-            self._splits[key] = Rows(
-                self.labelled[torch.from_numpy(train)], self.labelled[torch.from_numpy(valid)]
-            )
-        return self._splits[key]
 
 
 def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_epoch: bool) -> Ready:

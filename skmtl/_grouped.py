@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from skmtl import _engine, _parameters, _table
+from skmtl._lesson import Lesson
 from skmtl.schedules import Joint
 from skmtl.sharing import Network
 from skmtl.targets import Targets
@@ -36,7 +37,7 @@ from skmtl.weighting import FixedWeights
 WIDE_LABELS = 50_000_000  # places of a table of a column per task, labelled or not: 400 MB
 
 
-class GroupedLesson(_engine.Lesson):
+class GroupedLesson(Lesson):
     """A table whose rows know their task, the last column of inputs and of values.
 
     Parameters

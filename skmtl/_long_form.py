@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_array, validate_data
 from skmtl import _checks, _engine, _grouped, _parameters, _table, _tuning, targets, tasks
 from skmtl._base import BaseMultiTask, Reading
 from skmtl._grouped import GroupedLesson
+from skmtl._lesson import Lesson
 from skmtl._task_labels import OfTasks, labels_of, numbered, scores_by_task
 from skmtl.targets import Targets
 
@@ -321,7 +322,7 @@ class LongForm(BaseMultiTask):
             _grouped.require_few(plan, n, task)
             table = _grouped.widened(table, own, len(names))
             x = _table.to_device(features, plan.device)
-            lesson = _engine.Lesson(x, table, tasks.TaskLosses([task] * len(names)))
+            lesson = Lesson(x, table, tasks.TaskLosses([task] * len(names)))
         else:
             x = _table.to_device(_grouped.with_tasks(features, own), plan.device)
             table = Targets(_grouped.with_tasks(table.values, own), table.weight, 1)

@@ -39,6 +39,7 @@ MAY_IMPORT = {
         "_base",
         "_checks",
         "_engine",
+        "_lesson",
         "_parameters",
         "_pure",
         "_table",

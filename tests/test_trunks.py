@@ -251,6 +251,11 @@ def test_training_goes_on_with_the_same_trunk_and_refuses_another(digits):
         plain.set_params(trunk=nn.Flatten()).partial_fit(X.reshape(300, -1), y)
 
 
+def five(shape):
+    """No factory of modules."""
+    return 5
+
+
 @pytest.mark.parametrize(
     ("trunk", "error", "words"),
     [
@@ -258,13 +263,13 @@ def test_training_goes_on_with_the_same_trunk_and_refuses_another(digits):
         (ConvTrunk, TypeError, r"ConvTrunk\(\)"),
         (nn.Conv2d(1, 3, 3), ValueError, r"\(2, n_outputs\). Found \(2, 3, 6, 6\)"),
         (nn.Linear(7, 3), ValueError, r"\(1, 8, 8\)"),
-        (lambda shape: 5, TypeError, "must make a torch nn.Module. Found 5"),
+        (five, TypeError, "must make a torch nn.Module. Found 5"),
         (ConvTrunk(n_channels=()), ValueError, "n_channels of ConvTrunk"),
         (ConvTrunk(kernel_size=2), ValueError, "must be odd. Found 2"),
         (ConvTrunk(input_shape=(1, 9, 9)), ValueError, r"81 numbers a row"),
         (TextTrunk(), ValueError, r"shape \(n, length\)"),
     ],
-    ids=str,
+    ids=["int", "class", "shape", "width", "factory", "none", "even", "other", "text"],
 )
 def test_what_is_no_trunk_is_refused_before_training(digits, trunk, error, words):
     X, y = digits

@@ -18,6 +18,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from skmtl import _engine, _parameters, _table, targets
+from skmtl._lesson import Lesson
 from skmtl.sharing import Lineage, inherit
 from skmtl.targets import Column, Container
 from skmtl.tasks import TaskLosses
@@ -104,7 +105,7 @@ def join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> None
     in_order = [columns[names[t]] for t in criterion.order]
     weights = [np.ones(len(c.labels)) for c in in_order]
     encoded = targets.encode(in_order, criterion.tasks, weights, dtype=source.module_.dtype)
-    lesson = _engine.Lesson(_table.to_device(X, device), encoded, criterion)
+    lesson = Lesson(_table.to_device(X, device), encoded, criterion)
     plan = replace(new._plan(prepared, device), n_members=source.module_.n_members)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it was said when the new tasks were read
