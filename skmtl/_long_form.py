@@ -31,6 +31,7 @@ class LongForm(BaseMultiTask):
         task_column=None,
         unseen="shared",
         sharing="hard",
+        trunk=None,
         loss_weights=None,
         schedule="joint",
         hidden_layer_sizes=(128, 128),
@@ -56,6 +57,7 @@ class LongForm(BaseMultiTask):
         super().__init__(
             tasks,
             sharing=sharing,
+            trunk=trunk,
             loss_weights=loss_weights,
             schedule=schedule,
             hidden_layer_sizes=hidden_layer_sizes,
@@ -272,6 +274,11 @@ class LongForm(BaseMultiTask):
             if not first:
                 self._require_tasks(X)
             X = X.X  # the last fit had tasks of rows, this one has none
+        if isinstance(X, OfTasks) and self.trunk is not None:
+            raise ValueError(
+                f"A trunk takes rows that have all tasks. Found trunk={self.trunk!r} and a task for "
+                "each row: leave out task_column and sample_task, or trunk."
+            )
         if not isinstance(X, OfTasks):
             if not first and hasattr(self, "task_labels_"):
                 self._require_tasks(OfTasks(X, None))

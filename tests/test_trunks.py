@@ -279,6 +279,13 @@ def test_what_is_no_trunk_is_refused_before_training(digits, trunk, error, words
     assert not hasattr(est, "trunk_")
 
 
+def test_tasks_of_rows_and_a_trunk_are_refused_together(digits):
+    X, y = digits
+    est = MultiTaskRegressor(trunk=ConvTrunk((3,)), **FAST)
+    with pytest.raises(ValueError, match="leave out task_column and sample_task, or trunk"):
+        est.fit(X, y["ink"], sample_task=np.arange(300) % 2)
+
+
 def test_rows_of_another_shape_are_refused(digits):
     X, y = digits
     est = MultiTaskClassifierRegressor(trunk=ConvTrunk((3,)), **FAST).fit(X, y)
@@ -347,7 +354,7 @@ def test_chunks_through_partial_fit_are_learned_from(digits):
     X, y = digits
     est = MultiTaskClassifierRegressor(trunk=ConvTrunk((8,)), n_members=1, random_state=0)
     est.set_params(learning_rate_init=0.01, batch_size=50)
-    for rows in np.array_split(np.tile(np.arange(300), 20), 60):
+    for rows in np.array_split(np.tile(np.arange(300), 40), 120):
         classes = {"digit": [str(i) for i in range(10)], "odd": [False, True]}
         est.partial_fit(X[rows], y.iloc[rows], classes=classes)
     scores = est.score_tasks(X, y)

@@ -50,15 +50,11 @@ class ConvTrunk(Trunk):
 
     Examples
     --------
+    >>> import torch
     >>> from skmtl.trunks import ConvTrunk
-    >>> ConvTrunk(n_channels=(8,)).build((1, 8, 8))
-    Sequential(
-      (0): Conv2d(1, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
-      (1): BatchNorm2d(8, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
-      (2): ReLU()
-      (3): AdaptiveAvgPool2d(output_size=4)
-      (4): Flatten(start_dim=1, end_dim=-1)
-    )
+    >>> module = ConvTrunk(n_channels=(8, 16), grid=2).build((1, 8, 8))
+    >>> module(torch.zeros(3, 1, 8, 8)).shape
+    torch.Size([3, 64])
     """
 
     def __init__(self, n_channels=(16, 32), kernel_size=3, grid=4, input_shape=None):
@@ -108,6 +104,9 @@ class ConvTrunk(Trunk):
         for n_in, n_out in zip((input_shape[0], *channels), channels, strict=False):
             if layers:
                 layers.append(MAX_POOL[kind](2, ceil_mode=True))
-            convolution = CONV[kind](n_in, n_out, self.kernel_size, padding=self.kernel_size // 2)
+            # no bias: the mean over the batch is taken off, and Adam would step on what rounding leaves
+            convolution = CONV[kind](
+                n_in, n_out, self.kernel_size, padding=self.kernel_size // 2, bias=False
+            )
             layers += [convolution, NORM[kind](n_out), nn.ReLU()]
         return nn.Sequential(*layers, MEAN_POOL[kind](self.grid), nn.Flatten())
