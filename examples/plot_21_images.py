@@ -1,4 +1,8 @@
-"""Digits as images: which digit, whether it is odd, how much ink it took; one trunk of convolutions.
+"""
+Digits as images
+================
+
+Which digit, whether it is odd, how much ink it took: one trunk of convolutions for all.
 
 The network sees an image as such: `ConvTrunk` stands below the shared layers. Compared with it is the
 default network, to which an image is 64 numbers. Every label of the digit but one in five is missing.
@@ -8,6 +12,7 @@ Digits come with scikit-learn.
 
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -34,6 +39,10 @@ def main():
     scores["images"] = images.score_tasks(X_test, y_test)
     table_ = pd.concat(scores).reindex(columns=["accuracy", "r2"]).stack().unstack(0).round(3)
     print(table_.to_string())
+    ax = table_.unstack(0).plot.barh(figsize=(7, 4))
+    ax.legend(fontsize="small")
+    ax.figure.tight_layout()
+    plt.show()
     return table_
 
 

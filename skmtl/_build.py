@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from skmtl.sharing import Architecture, Network, Sharing, build_network
+from skmtl.sharing import Architecture, Network, Sharing
+from skmtl.sharing.trunk import build_network
 from skmtl.targets import Targets
 from skmtl.tasks import TaskLosses
 from skmtl.training import Bounds, MultiTaskModule

@@ -26,7 +26,8 @@ from skmtl._table import (
 )
 from skmtl.consolidation import Consolidation
 from skmtl.schedules import Joint, Schedule, Tasks, Timetable
-from skmtl.sharing import Architecture, NoSharing, Sharing, TrunkPlan
+from skmtl.sharing import Architecture, NoSharing, Sharing
+from skmtl.sharing.base import TrunkPlan
 from skmtl.targets import Targets
 from skmtl.tasks import TaskLosses
 from skmtl.training import (

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from skmtl.sharing import TrunkPlan
-from skmtl.trunks import Trunk, as_trunk, identity_of, make_module, width_of
+from skmtl.sharing.base import TrunkPlan
+from skmtl.trunks import Trunk
+from skmtl.trunks.base import as_trunk, identity_of, make_module, width_of
 
 # what torch computes with; others become float32
 KINDS = [np.float32, np.uint8, np.int8, np.int16, np.int32, np.int64, np.bool_]

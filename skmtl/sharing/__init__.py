@@ -11,7 +11,7 @@ members as its first dimension, so one network object is K independent networks 
 HardSharing(linear_skip=False)
 """
 
-from .base import SHARED, Architecture, Block, Network, Sharing, TrunkPlan
+from .base import SHARED, Architecture, Block, Network, Sharing
 from .experts import CGC, PLE, MMoE
 from .hard import HardSharing, LowRank, NoSharing
 from .layers import ACTIVATIONS
@@ -20,7 +20,6 @@ from .related import RelatedSharing
 from .routing import LTB, MTAN
 from .selection import DSelectK
 from .soft import CrossStitch, SoftSharing
-from .trunk import build_network
 
 __all__ = [
     "ACTIVATIONS",
@@ -42,7 +41,5 @@ __all__ = [
     "RelatedSharing",
     "Sharing",
     "SoftSharing",
-    "TrunkPlan",
-    "build_network",
     "inherit",
 ]

@@ -8,7 +8,7 @@ A `Trunk` is configuration that makes a module; it is passed to an estimator as 
 ConvTrunk(input_shape=(1, 8, 8), n_channels=(8, 16))
 """
 
-from .base import ModuleTrunk, Trunk, as_trunk, identity_of, make_module, width_of
+from .base import ModuleTrunk, Trunk
 from .conv import ConvTrunk
 from .tabular import TabularTrunk
 from .text import TextTrunk
@@ -19,8 +19,4 @@ __all__ = [
     "TabularTrunk",
     "TextTrunk",
     "Trunk",
-    "as_trunk",
-    "identity_of",
-    "make_module",
-    "width_of",
 ]

@@ -33,6 +33,22 @@ class Trunk(BaseEstimator, ABC):
         Shape of a row, as the module gets it; after `prepare`.
     integers_ : bool
         Whether the module gets int64; else it gets float32.
+
+    Examples
+    --------
+    A trunk of one's own:
+
+    >>> from torch import nn
+    >>> from skmtl.trunks import Trunk
+    >>> class Folded(Trunk):
+    ...     def build(self, input_shape):
+    ...         return nn.Sequential(nn.Linear(*input_shape, 4), nn.ReLU())
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(30, 3))
+    >>> from skmtl import MultiTaskRegressor
+    >>> est = MultiTaskRegressor(trunk=Folded(), n_members=1, max_iter=2, random_state=0)
+    >>> est.fit(X, X[:, :2]).predict(X).shape
+    (30, 2)
     """
 
     takes_tables: ClassVar[bool] = False  # X comes as the user's table, not as a checked array
@@ -100,6 +116,16 @@ class ModuleTrunk(Trunk):
     module : nn.Module or callable
         A module is where every member starts, weights included. A callable is given the shape of a
         row, ``(64,)`` or ``(3, 32, 32)``, and returns a module, anew for each member.
+
+    Examples
+    --------
+    What an estimator makes of a module, or of a function:
+
+    >>> from torch import nn
+    >>> from skmtl.trunks import ModuleTrunk
+    >>> trunk = ModuleTrunk(lambda shape: nn.Linear(shape[0], 4))
+    >>> trunk.build((64,))
+    Linear(in_features=64, out_features=4, bias=True)
     """
 
     alone = True
