@@ -14,11 +14,12 @@ def settle(
     container: Container, columns: Sequence[Column], prepared: Mapping[Any, Task]
 ) -> Container:
     """Give a column without a label so far the dtype of the classes that were said to come."""
-    dtypes = [
-        dtype if len(c.labels) else _holds(dtype, prepared[c.name].classes_.dtype)  # type: ignore[attr-defined]
-        for c, dtype in zip(columns, container.dtypes, strict=True)
-    ]
-    return replace(container, dtypes=dtypes)
+    dtypes = dict(zip(container.names, container.dtypes, strict=True))
+    for c in columns:
+        if not len(c.labels) and c.name in dtypes:
+            classes = prepared[c.name].classes_.dtype  # type: ignore[attr-defined]
+            dtypes[c.name] = _holds(dtypes[c.name], classes)
+    return replace(container, dtypes=list(dtypes.values()))
 
 
 def _holds(dtype: Any, classes: Any) -> Any:
