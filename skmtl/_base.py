@@ -8,7 +8,7 @@ Everything a method decides lives in the rooms around (`tasks`, `sharing`, `sche
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -20,6 +20,7 @@ from skmtl import (
     _late,
     _memory,
     _parameters,
+    _queries,
     _spans,
     _table,
     _tuning,
@@ -29,20 +30,11 @@ from skmtl import (
     tasks,
 )
 from skmtl._fitted import FittedMultiTask
-from skmtl._lesson import Lesson
+from skmtl._lesson import Lesson, Reading
 from skmtl._resolve import resolve
-from skmtl.targets import Column, Container
+from skmtl.targets import Column
 from skmtl.tasks import Task
 from skmtl.training import Ready, SparseRows, copied, dtype_of
-
-
-class Reading(NamedTuple):
-    """What was read of a table of targets: tasks in its order, its form, labels a task, a lesson."""
-
-    prepared: dict[Any, Task]
-    container: Container
-    n_labels: dict[Any, int]
-    lesson: Lesson
 
 
 class BaseMultiTask(FittedMultiTask):
@@ -105,7 +97,7 @@ class BaseMultiTask(FittedMultiTask):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, qid=None):
         """Train on a table of targets, one column a task.
 
         Parameters
@@ -118,6 +110,9 @@ class BaseMultiTask(FittedMultiTask):
             Targets. NaN, None and pd.NA mean that a label is missing; a row may miss them all.
         sample_weight : array-like of shape (n,) or (n, T), default=None
             Weight of each row, or of each label. Zero: as if the label were missing.
+        qid : array-like of shape (n,), default=None
+            Query of each row, a number or a string, for a `RankingTask`, which needs it. Batches and
+            validation splits then keep queries whole, whatever the tasks.
 
         Returns
         -------
@@ -132,9 +127,11 @@ class BaseMultiTask(FittedMultiTask):
             before the call.
         """
         keep = self.warm_start and hasattr(self, "net_")
-        return self._learn(X, y, sample_weight, first=not keep, classes=None, one_epoch=False)
+        return self._learn(
+            X, y, sample_weight, first=not keep, classes=None, one_epoch=False, qid=qid
+        )
 
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(self, X, y, sample_weight=None, classes=None, qid=None):
         """Train one epoch on these rows, going on from what is there.
 
         The first call settles the tasks, their classes and units, the network, its members and
@@ -150,6 +147,8 @@ class BaseMultiTask(FittedMultiTask):
             As in `fit`.
         classes : dict from task to array-like, or array-like for a single task, default=None
             All classes that may ever come, for the tasks whose first labels may miss some.
+        qid : array-like of shape (n,), default=None
+            As in `fit`; rows of a query that come in different calls are not compared.
 
         Returns
         -------
@@ -157,7 +156,9 @@ class BaseMultiTask(FittedMultiTask):
             The estimator.
         """
         first = not hasattr(self, "net_")
-        return self._learn(X, y, sample_weight, first=first, classes=classes, one_epoch=True)
+        return self._learn(
+            X, y, sample_weight, first=first, classes=classes, one_epoch=True, qid=qid
+        )
 
     def fit_tasks(self, tables, *, sampling="proportional"):
         """Train on a table of its own for each task, with features that all have in common.
@@ -191,24 +192,24 @@ class BaseMultiTask(FittedMultiTask):
         keep = self.warm_start and hasattr(self, "net_")
         return self._learn(X, y, None, first=not keep, classes=None, one_epoch=False, shares=shares)
 
-    def _learn(self, X, y, sample_weight, *, first, classes, one_epoch, shares=None):
+    def _learn(self, X, y, sample_weight, *, first, classes, one_epoch, shares=None, qid=None):
         told = {"first": first, "classes": classes, "one_epoch": one_epoch, "shares": shares}
         before = vars(self).copy()
         try:
-            return self._learn_or_raise(X, y, sample_weight, **told)
+            return self._learn_or_raise(X, y, sample_weight, qid=qid, **told)
         except BaseException as error:
             vars(self).clear()
             vars(self).update(before)
             _memory.explain(error, self)
             raise
 
-    def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares):
+    def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares, qid):
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
         dtype = _table.precision(_n_rows(X), device) if first else self.module_.dtype
         X = _inputs.read(self, X, dtype, first=first)
         x = _table.inputs_to_device(X, device)
-        reading = self._read(x, y, sample_weight, first=first, classes=classes)
+        reading = self._read(x, y, sample_weight, first=first, classes=classes, qid=qid)
         previous = None if first else copied(self.net_)  # ours stays if training fails
         ready = self._make_ready(reading, previous=previous, one_epoch=one_epoch)
         net = _engine.train(_fit_tasks.drawing(ready, shares))
@@ -228,7 +229,15 @@ class BaseMultiTask(FittedMultiTask):
         """What a new net starts from, if not from what was drawn; see `skmtl.transfer`."""
 
     def _read(
-        self, x: Tensor | SparseRows, y, sample_weight, *, first=True, classes=None, where=None
+        self,
+        x: Tensor | SparseRows,
+        y,
+        sample_weight,
+        *,
+        first=True,
+        classes=None,
+        where=None,
+        qid=None,
     ):
         """Read and encode a table of targets for the rows of x, or for those that `where` lists."""
         n_rows = len(x) if where is None else len(where)
@@ -242,6 +251,8 @@ class BaseMultiTask(FittedMultiTask):
         else:
             prepared, container = self.tasks_, self._container
             self._check_tasks_are_the_same(columns, known)
+        queries = _queries.number(qid, n_rows)
+        columns = _queries.attach(columns, list(prepared.values()), queries)
         criterion = tasks.TaskLosses(list(prepared.values()))
         table = targets.encode(
             [columns[t] for t in criterion.order],
@@ -250,7 +261,11 @@ class BaseMultiTask(FittedMultiTask):
             dtype=dtype_of(x),
         )
         n_labels = {c.name: len(c.labels) for c in columns}
-        return Reading(prepared, container, n_labels, Lesson(x, table, criterion, where))
+        if queries is None:
+            lesson = Lesson(x, table, criterion, where)
+        else:
+            lesson = _queries.QueryLesson(x, table, criterion, queries)
+        return Reading(prepared, container, n_labels, lesson)
 
     def _prepare_tasks(
         self,

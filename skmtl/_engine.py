@@ -98,12 +98,12 @@ def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_ep
     architecture = architecture_of(data.x.shape[1], criterion, plan)
     if previous is not None:
         check_same(previous.module_, architecture, plan, n_members)
-    rows = Rows(labelled.expand(n_members, -1), None)
+    rows = Rows(labelled.expand(n_members, -1), None, draw=lesson.draw)
     if net is not None:
         module, seeds = net.module_, [g.initial_seed() for g in net.generators]
     else:
         seeds = _parameters.draw_seeds(plan.random_state, n_members)
-        if not one_epoch and _validates(plan, len(labelled)):
+        if not one_epoch and _validates(plan, lesson.n_apart):
             rows = lesson.split(plan.validation_fraction, seeds)
         generators = [Generator().manual_seed(seed) for seed in seeds]
         if previous is None:
@@ -266,13 +266,13 @@ def _batch_size(plan: Plan, n_rows: int) -> int:
     return min(max(n_rows // EPOCH_STEPS, low), high)
 
 
-def _validates(plan: Plan, n_rows: int) -> bool:
+def _validates(plan: Plan, n_apart: int) -> bool:
     if plan.early_stopping == "auto":
-        return n_rows >= FEW
-    if plan.early_stopping and n_rows < 2:
+        return n_apart >= FEW
+    if plan.early_stopping and n_apart < 2:
         raise ValueError(
-            "Parameter early_stopping=True needs two labelled rows that differ, one to validate on. "
-            f"Found {n_rows}. Use early_stopping='auto' or False."
+            "Parameter early_stopping=True needs two labelled rows that differ, or with qid two "
+            f"queries, one to validate on. Found {n_apart}. Use early_stopping='auto' or False."
         )
     return bool(plan.early_stopping)
 

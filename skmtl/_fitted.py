@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 import skmtl
-from skmtl import _engine, _export, _inputs, _spans, _task_view, metrics, targets
+from skmtl import _engine, _export, _inputs, _queries, _spans, _task_view, metrics, targets
 from skmtl._distributions import Distributions
 from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
@@ -116,7 +116,7 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEs
             if hasattr(task, "decode_proba")
         }
 
-    def score_tasks(self, X, y, sample_weight=None):
+    def score_tasks(self, X, y, sample_weight=None, qid=None):
         """Score every task by the usual metrics of its kind, on the rows that have its label.
 
         `skmtl.metrics.score_table` of this estimator, which also has intervals.
@@ -129,24 +129,28 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEs
             True targets, as in `fit`.
         sample_weight : array-like of shape (n,) or (n, T), default=None
             As in `fit`.
+        qid : array-like of shape (n,), default=None
+            As in `fit`.
 
         Returns
         -------
         table : DataFrame
             A row a task: ``kind``, ``n_labels``, then ``accuracy``, ``f1_macro``, ``log_loss`` and
-            ``roc_auc`` of classifications, ``r2``, ``mae`` and ``rmse`` of regressions; NaN where not
-            of the kind, or not defined on these labels.
+            ``roc_auc`` of classifications, ``r2``, ``mae`` and ``rmse`` of regressions, ``ndcg`` of
+            rankings, where there are any; NaN where not of the kind, or not defined on these labels.
         """
         self._check_fitted()
-        return metrics.score_table(self, X, y, sample_weight)
+        return metrics.score_table(self, X, y, sample_weight, qid=qid)
 
-    def _scores(self, X: Any, y: Any, sample_weight: Any) -> dict[Any, float]:
+    def _scores(self, X: Any, y: Any, sample_weight: Any, qid: Any = None) -> dict[Any, float]:
         """Every task's score by its own metric, NaN without a label here."""
         self._check_fitted()
         outputs = self._forward(X)
         columns, _ = self._read_targets(len(outputs[0]), y, first=False)
         weight = targets.read_weight(sample_weight, len(outputs[0]), list(self.tasks_))
         columns, weights = targets.weigh_columns(columns, weight)
+        codes = _queries.number(qid, len(outputs[0]))
+        columns = _queries.attach(columns, list(self.tasks_.values()), codes)
         scores = {}
         for column, w, out, (name, task) in zip(
             columns, weights, outputs, self.tasks_.items(), strict=True
@@ -160,7 +164,7 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEs
                 scores[name] = task.evaluate(truth, task.decode(out[column.mask]), given)
         return scores
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, sample_weight=None, qid=None):
         """Return the mean of the tasks' scores: accuracy of a classification, R² of a regression.
 
         Other kinds of task have metrics of their own, which are 1 at best too; see docs/tasks.md.
@@ -173,13 +177,15 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEs
             True targets, as in `fit`; missing labels are left out.
         sample_weight : array-like of shape (n,) or (n, T), default=None
             As in `fit`.
+        qid : array-like of shape (n,), default=None
+            Query of each row, for a `RankingTask`, whose score is its NDCG.
 
         Returns
         -------
         score : float
             Mean over the tasks that have a score; a warning names the others.
         """
-        scores = self._scores(X, y, sample_weight)
+        scores = self._scores(X, y, sample_weight, qid)
         missing = [name for name, score in scores.items() if np.isnan(score)]
         if missing:
             warnings.warn(

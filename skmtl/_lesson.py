@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from skmtl._table import (
     warn_if_unscaled,
 )
 from skmtl.sharing import Network
-from skmtl.targets import Targets, stratify
-from skmtl.tasks import TaskLosses
+from skmtl.targets import Container, Targets, stratify
+from skmtl.tasks import Task, TaskLosses
 from skmtl.training import (
     Bounds,
     Rows,
@@ -57,6 +57,10 @@ class Lesson:
     ----------
     labelled : Tensor
         Rows with a label.
+    n_apart : int
+        How many rows, or sets of rows that stay together, can be held back.
+    draw : callable or None
+        What makes the batches of an epoch, where it is not `TrainBatches`.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Lesson:
                 where = where[first]
         self.table, self.criterion = table, criterion
         self.labelled = labelled_rows(table)
+        self.n_apart, self.draw = len(self.labelled), cast(Any, None)
         device, weight = str(x.device), table.weight
         self.data = TrainingData(
             x,
@@ -125,3 +130,12 @@ class Lesson:
                 self.labelled[torch.from_numpy(train)], self.labelled[torch.from_numpy(valid)]
             )
         return self._splits[key]
+
+
+class Reading(NamedTuple):
+    """What was read of a table of targets: tasks in its order, its form, labels a task, a lesson."""
+
+    prepared: dict[Any, Task]
+    container: Container
+    n_labels: dict[Any, int]
+    lesson: Lesson

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_array, validate_data
 
-from skmtl import _checks, _engine, _grouped, _parameters, _table, _tuning, targets, tasks
-from skmtl._base import BaseMultiTask, Reading
+from skmtl import _checks, _engine, _grouped, _parameters, _queries, _table, _tuning, targets, tasks
+from skmtl._base import BaseMultiTask
 from skmtl._grouped import GroupedLesson
-from skmtl._lesson import Lesson
-from skmtl._task_labels import OfTasks, labels_of, numbered, scores_by_task
+from skmtl._lesson import Lesson, Reading
+from skmtl._task_labels import OfTasks, labels_of, numbered, positions, scores_by_task
 from skmtl.targets import Targets
 
 
@@ -83,7 +83,7 @@ class LongForm(BaseMultiTask):
         self.task_column = task_column
         self.unseen = unseen
 
-    def fit(self, X, y, sample_weight=None, sample_task=None):
+    def fit(self, X, y, sample_weight=None, sample_task=None, qid=None):
         """Train on a table of targets, one column a task, or on one target and the task of each row.
 
         Parameters
@@ -97,6 +97,8 @@ class LongForm(BaseMultiTask):
             Weight of each row, or of each label. Zero: as if the label were missing.
         sample_task : array-like of shape (n,), default=None
             Task of each row, where X has no ``task_column``: any labels, none missing.
+        qid : array-like of shape (n,), default=None
+            Query of each row, as in `MultiTaskClassifierRegressor`; only for a column per task.
 
         Returns
         -------
@@ -110,9 +112,9 @@ class LongForm(BaseMultiTask):
             began, if the loss of a task stops being a number. The estimator then is what it was
             before the call.
         """
-        return super().fit(self._of_tasks(X, sample_task), y, sample_weight)
+        return super().fit(self._of_tasks(X, sample_task), y, sample_weight, qid)
 
-    def partial_fit(self, X, y, sample_weight=None, classes=None, sample_task=None):
+    def partial_fit(self, X, y, sample_weight=None, classes=None, sample_task=None, qid=None):
         """Train one epoch on these rows, going on from what is there.
 
         The first call settles the tasks, their classes and units, the network, its members and
@@ -130,13 +132,15 @@ class LongForm(BaseMultiTask):
             All classes that may ever come, for the targets whose first labels may miss some.
         sample_task : array-like of shape (n,), default=None
             As in `fit`; tasks of the first call.
+        qid : array-like of shape (n,), default=None
+            As in `fit`.
 
         Returns
         -------
         self : object
             The estimator.
         """
-        return super().partial_fit(self._of_tasks(X, sample_task), y, sample_weight, classes)
+        return super().partial_fit(self._of_tasks(X, sample_task), y, sample_weight, classes, qid)
 
     def predict(self, X, return_std=False, sample_task=None):
         """Predict every task, or the target in the task of each row.
@@ -170,7 +174,7 @@ class LongForm(BaseMultiTask):
                 table.index = X.index
         return answer
 
-    def score(self, X, y, sample_weight=None, sample_task=None):
+    def score(self, X, y, sample_weight=None, sample_task=None, qid=None):
         """Return the mean of the targets' scores: accuracy of a classification, R² of a regression.
 
         Where rows have a task each, the score of all rows together; `score_tasks` has each task's.
@@ -185,15 +189,17 @@ class LongForm(BaseMultiTask):
             As in `fit`.
         sample_task : array-like of shape (n,), default=None
             As in `fit`.
+        qid : array-like of shape (n,), default=None
+            Query of each row, for a `RankingTask`, whose score is its NDCG.
 
         Returns
         -------
         score : float
             Mean over the targets that have a score; a warning names the others.
         """
-        return super().score(self._of_tasks(X, sample_task), y, sample_weight)
+        return super().score(self._of_tasks(X, sample_task), y, sample_weight, qid)
 
-    def score_tasks(self, X, y, sample_weight=None, sample_task=None):
+    def score_tasks(self, X, y, sample_weight=None, sample_task=None, qid=None):
         """Score every task, on the rows that have its label.
 
         Parameters
@@ -204,7 +210,7 @@ class LongForm(BaseMultiTask):
             True targets, as in `fit`.
         sample_weight : array-like of shape (n,) or (n, T), default=None
             As in `fit`.
-        sample_task : array-like of shape (n,), default=None
+        sample_task, qid : array-like of shape (n,), default=None
             As in `fit`.
 
         Returns
@@ -217,7 +223,7 @@ class LongForm(BaseMultiTask):
         self._check_fitted()
         X = self._of_tasks(X, sample_task)
         if not isinstance(X, OfTasks):
-            return super().score_tasks(X, y, sample_weight)
+            return super().score_tasks(X, y, sample_weight, qid)
         [task] = self.tasks_.values()
         predicted = super().predict(X)
         [column], _ = self._read_targets(len(predicted), y, first=False)
@@ -267,7 +273,7 @@ class LongForm(BaseMultiTask):
             )
         return OfTasks(X, sample_task)
 
-    def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares):
+    def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares, qid):
         told = {"first": first, "classes": classes, "one_epoch": one_epoch, "shares": shares}
         _checks.check_choice(self.unseen, "unseen", ["shared", "error"])
         if isinstance(X, OfTasks) and X.task is None and self.task_column is None:
@@ -288,7 +294,8 @@ class LongForm(BaseMultiTask):
                     f"{self.task_column!r}."
                 )
             vars(self).pop("task_labels_", None)
-            return super()._learn_or_raise(X, y, sample_weight, **told)
+            return super()._learn_or_raise(X, y, sample_weight, qid=qid, **told)
+        _queries.refuse(qid)
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
         features, labels = self._take_apart(X, reset=first)
@@ -321,6 +328,7 @@ class LongForm(BaseMultiTask):
             prepared, container = self.tasks_, self._container
             self._check_tasks_are_the_same([column], known)
         task = prepared[column.name]
+        _queries.attach([column], [task], None)  # refuses what ranks
         table = targets.encode([column], [task], [weights], dtype=features.dtype)
         names = dict.fromkeys(self.task_labels_.tolist(), task)
         plan = self._plan(names, _parameters.check_device(self.device))
@@ -388,13 +396,4 @@ class LongForm(BaseMultiTask):
 
         ``where`` says which rows are to train on, and must be there.
         """
-        own = pd.Index(self.task_labels_).get_indexer(pd.Index(labels))
-        strange = own < 0 if where is None else (own < 0) & where
-        if strange.any() and (where is not None or self.unseen == "error"):
-            shown = list(dict.fromkeys(labels[strange].tolist()))
-            cure = "fit a clone to start anew" if where is not None else "unseen='shared' answers"
-            raise ValueError(
-                f"{len(shown)} tasks were not seen in fit: {shown[:5]}. There are "
-                f"{len(self.task_labels_)}, see task_labels_; {cure}."
-            )
-        return own if where is None else np.where(where, own, 0)
+        return positions(self.task_labels_, labels, where, may_be_new=self.unseen != "error")

@@ -16,7 +16,8 @@ import torch
 from sklearn.utils.validation import validate_data
 
 from skmtl import _engine, _inputs, _parameters, _table
-from skmtl._base import BaseMultiTask, Reading
+from skmtl._base import BaseMultiTask
+from skmtl._lesson import Reading
 from skmtl.schedules import Timetable
 from skmtl.training import Ready, structure, train_together
 from skmtl.weighting import stack_weightings

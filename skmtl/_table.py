@@ -107,7 +107,8 @@ def linear_fits(data: TrainingData, table: Targets, tasks: Sequence[Task]) -> li
         weight = np.ones(len(table.values)) if table.weight is None else table.weight[:, t]
         rows = np.flatnonzero(weight > 0)
         rows = rows[:: max(1, len(rows) // LOOK)]
-        values = table.values[rows, start : start + task.n_values].astype(float)
+        width = 1 if task.by_query else task.n_values  # the number of a query is no target
+        values = table.values[rows, start : start + width].astype(float)
         start += task.n_values
         if task.kind == "classification":
             groups = task.strata(values)

@@ -113,3 +113,22 @@ def scores_by_task(
         table["mae"] = total(w * np.abs(error)) / weights
         table["rmse"] = np.sqrt(squares / weights)
     return pd.DataFrame(table, index=pd.Index(names, name="task"))
+
+
+def positions(
+    known: np.ndarray, labels: np.ndarray, where: np.ndarray | None, *, may_be_new: bool
+) -> np.ndarray:
+    """Position in ``known`` of each row's task, -1 if it is not there.
+
+    ``where`` says which rows are to train on, and must be there.
+    """
+    own = pd.Index(known).get_indexer(pd.Index(labels))
+    strange = own < 0 if where is None else (own < 0) & where
+    if strange.any() and (where is not None or not may_be_new):
+        shown = list(dict.fromkeys(labels[strange].tolist()))
+        cure = "fit a clone to start anew" if where is not None else "unseen='shared' answers"
+        raise ValueError(
+            f"{len(shown)} tasks were not seen in fit: {shown[:5]}. There are {len(known)}, see "
+            f"task_labels_; {cure}."
+        )
+    return own if where is None else np.where(where, own, 0)

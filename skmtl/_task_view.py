@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl import _export, _spans, targets
+from skmtl import _export, _queries, _spans, targets
 from skmtl.tasks import Task
 
 
@@ -62,7 +62,7 @@ class TaskView(BaseEstimator):
         """
         return self._task.decode(self._activated(X))
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, sample_weight=None, qid=None):
         """Score the task by its own metric: accuracy of a classification, R² of a regression.
 
         Parameters
@@ -72,6 +72,8 @@ class TaskView(BaseEstimator):
             True labels; rows where it is missing are left out. Of counts with an exposure, both, or
             the rates alone.
         sample_weight : array-like of shape (n,), default=None
+        qid : array-like of shape (n,), default=None
+            Query of each row, for a `RankingTask`.
 
         Returns
         -------
@@ -81,6 +83,7 @@ class TaskView(BaseEstimator):
         check_consistent_length(X, columns[0].mask, sample_weight)
         spans = self.estimator._container.spans
         column = _spans.join_one(columns, self.task, None if spans is None else spans[self.task])
+        [column] = _queries.attach([column], [self._task], _queries.number(qid, len(column.mask)))
         labels, factor = self._task.compared(column.labels)
         weight = None if sample_weight is None else np.asarray(sample_weight)[column.mask]
         if factor is not None:

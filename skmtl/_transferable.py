@@ -20,6 +20,7 @@ class Transferable(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         n_layers=None,
         shared_learning_rate_init=None,
         epochs_per_stage=10,
+        qid=None,
     ):
         """Learn other tasks, starting from the shared part of this fitted estimator.
 
@@ -49,6 +50,8 @@ class Transferable(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Step size of the shared layers that are kept; None: ``learning_rate_init``, as the others.
         epochs_per_stage : int, default=10
             Epochs between one block and the next with ``freeze="gradual"``.
+        qid : array-like of shape (n,), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -81,10 +84,17 @@ class Transferable(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         how = transfer.Manner(freeze, n_layers, shared_learning_rate_init, epochs_per_stage)
         return transfer.adapt(
-            self, X, y, how, sample_weight=sample_weight, tasks=tasks, loss_weights=loss_weights
+            self,
+            X,
+            y,
+            how,
+            sample_weight=sample_weight,
+            tasks=tasks,
+            loss_weights=loss_weights,
+            qid=qid,
         )
 
-    def add_task(self, X, y, *, sample_weight=None, tasks="infer"):
+    def add_task(self, X, y, *, sample_weight=None, tasks="infer", qid=None):
         """Add tasks to those that are there, which stay as they are.
 
         What the tasks share rests, so the others' predictions do not change; the new tasks get all
@@ -102,6 +112,8 @@ class Transferable(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             As in `fit`.
         tasks : "infer", str, Task, dict or list, default="infer"
             Kinds of the new tasks.
+        qid : array-like of shape (n,), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -127,7 +139,7 @@ class Transferable(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         from skmtl import transfer
 
-        return transfer.add_task(self, X, y, sample_weight=sample_weight, tasks=tasks)
+        return transfer.add_task(self, X, y, sample_weight=sample_weight, tasks=tasks, qid=qid)
 
     def transform(self, X):
         """The representation that tasks share: what a new task would start from.

@@ -38,6 +38,7 @@ from skmtl.tasks import (
     MultilabelTask,
     OrdinalTask,
     QuantileTask,
+    RankingTask,
     RegressionTask,
     Task,
 )
@@ -325,6 +326,7 @@ KINDS = {
     "count": CountTask(),
     "quantile": QuantileTask([0.1, 0.5, 0.9]),
     "heteroscedastic_regression": HeteroscedasticRegressionTask(),
+    "ranking": RankingTask(),
 }
 
 
@@ -332,13 +334,15 @@ def test_every_kind_of_task_goes_into_onnx():
     assert set(known_names(tasks, Task)) == set(KINDS)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 3))
-    z = X @ rng.normal(size=(3, 8)) + 0.5 * rng.normal(size=(120, 8))
+    z = X @ rng.normal(size=(3, 9)) + 0.5 * rng.normal(size=(120, 9))
     Y = pd.DataFrame(z, columns=[*(k for k in KINDS if k != "multilabel"), "red"])
-    Y["green"], Y["red"], Y["binary"] = z[:, 6] > 0.3, z[:, 7] > 0, z[:, 2] > 0.8
+    Y["green"], Y["red"], Y["binary"] = z[:, 6] > 0.3, z[:, 8] > 0, z[:, 2] > 0.8
     Y["classification"] = pd.cut(z[:, 0], 3, labels=["c", "a", "b"]).astype(object)
     Y["ordinal"] = pd.cut(z[:, 3], 3, labels=["small", "middle", "large"]).astype(object)
     Y["count"] = rng.poisson(np.exp(z[:, 4].clip(max=2)))
-    est = MultiTaskClassifierRegressor(KINDS, **{**QUICK, "max_iter": 20}).fit(X, Y)
+    Y["ranking"] = z[:, 7].clip(0, 3).round()
+    est = MultiTaskClassifierRegressor(KINDS, **{**QUICK, "max_iter": 20})
+    est.fit(X, Y, qid=np.arange(120) // 6)
     module, x = est.to_torch().float(), X.astype(np.float32)  # no softplus of float64 there
     outputs = run(onnx_session(module, exported(module, x)), x)
     assert_same_outputs(outputs, module, x, 1e-5)

@@ -19,6 +19,7 @@ from skmtl.tasks import (
     MultilabelTask,
     OrdinalTask,
     QuantileTask,
+    RankingTask,
     RegressionTask,
     Task,
     TaskLosses,
@@ -32,6 +33,7 @@ NUMBERS, WORDS = rng.normal(5, 3, size=40), np.array(["a", "b", "c", "b"] * 10)
 COUNTS = rng.poisson(3, size=40).astype(float)
 LABELS = np.where(rng.random((40, 3)) < 0.2, np.nan, rng.integers(0, 2, size=(40, 3)))
 LABELS[np.isnan(LABELS).all(1)] = 1
+GRADES = np.column_stack([COUNTS, 1 + np.arange(40) % 7])  # and the number of the query
 # every kind of task with labels it accepts; a new kind adds a line here
 PREPARED = {
     "squared_error": (RegressionTask(), NUMBERS),
@@ -52,6 +54,9 @@ PREPARED = {
     "labels": (MultilabelTask(["a", "b", "c"]), LABELS),
     "median": (QuantileTask([0.5]), NUMBERS),
     "heteroscedastic": (HeteroscedasticRegressionTask(), NUMBERS),
+    "ranknet": (RankingTask(), GRADES),
+    "listnet": (RankingTask("listnet"), GRADES),
+    "lambdarank": (RankingTask("lambdarank"), GRADES),
 }
 
 
@@ -139,7 +144,7 @@ def test_names_of_the_families():
     schemes = "cgc cross_stitch dselectk hard low_rank ltb mmoe mtan none ple related soft"
     assert sorted(known_names(sharing, sharing.Sharing)) == schemes.split()
     kinds = "binary classification count heteroscedastic_regression multilabel ordinal quantile"
-    assert list(known_names(tasks, Task)) == [*kinds.split(), "regression"]
+    assert list(known_names(tasks, Task)) == [*kinds.split(), "ranking", "regression"]
     assert list(known_names(schedules, schedules.Schedule)) == [
         "alternating",
         "joint",

@@ -32,7 +32,8 @@ MAY_IMPORT = {
         "targets",
         "tasks",
     },
-    "metrics": {"_checks", "_html", "_parameters", "_spans", "targets"},
+    "_queries": {"_lesson", "_table", "targets", "tasks", "training"},
+    "metrics": {"_checks", "_html", "_parameters", "_queries", "_spans", "targets"},
     "inspection": {"_checks", "_html", "metrics", "model_selection"},
     "meta": {"_checks", "_parameters", "targets"},
     "transfer": {
@@ -53,7 +54,7 @@ ONLY = {
     "skorch": {"training", "_parameters", "inspection", "model_selection"},
     "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
     | {"metrics", "model_selection", "inspection", "meta", "transfer"}
-    | {"_fit_tasks", "_long_form", "_task_labels", "trunks"},
+    | {"_fit_tasks", "_long_form", "_queries", "_task_labels", "trunks"},
     "matplotlib": {"inspection"},
     "torchjd": {"weighting"},
 }

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import make_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 
-from skmtl import _spans, targets
+from skmtl import _queries, _spans, targets
 from skmtl.targets import Column
 
 # where a meta-estimator keeps the one that it fitted
@@ -55,7 +56,8 @@ class Answers:
 class TaskRows:
     """A task's labels beside its predictions, as positions among ``classes`` or as numbers.
 
-    ``kind`` is that of the task, or "multilabel", where labels are indicators (m, n_columns).
+    ``kind`` is that of the task, or "ranking", or "multilabel", where labels are indicators
+    (m, n_columns).
 
     ``truth``, ``predicted`` and ``weight`` (m,) hold the rows of ``mask`` (n,); ``problem`` says
     why they cannot be compared, if so.
@@ -72,6 +74,7 @@ class TaskRows:
     weight: np.ndarray
     problem: str
     weighed: bool = False  # also without sample weights
+    judge: Any = None  # of a ranking: its metric, a function of truth, predictions and weights
 
     def labels(self, values: np.ndarray) -> np.ndarray:
         return values if self.classes is None else self.classes[values]
@@ -87,7 +90,9 @@ class _Known(NamedTuple):
     task: Any = None
 
 
-def read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Answers, list[TaskRows]]:
+def read(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, qid: Any = None
+) -> tuple[Answers, list[TaskRows]]:
     """Predictions and labels side by side, in the order of the estimator's tasks."""
     inner = _skmtl_inside(estimator)
     fitted = getattr(inner, "_container", None)
@@ -103,6 +108,8 @@ def read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Answers, l
         columns = _spans.join(targets.align(columns, container, fitted, fitted.names), spans)
     weight = targets.read_weight(sample_weight, len(columns[0].mask), names)
     columns, weights = targets.weigh_columns(columns, weight)
+    codes = _queries.number(qid, len(columns[0].mask))
+    columns = _queries.attach(columns, [task.task for task in known], codes)
     rows = zip(known, columns, answers.columns, weights, strict=True)
     return answers, [_side_by_side(t, *row) for t, row in enumerate(rows)]
 
@@ -114,6 +121,10 @@ def _side_by_side(
     labels, factor = column.labels, None
     if known.task is not None:
         labels, factor = known.task.compared(labels)
+    judge = None
+    if known.kind == "ranking":
+        judge = _queries.judge(known.task, labels[:, 1])
+        known, labels = known._replace(metric=make_scorer(judge)), labels[:, 0]
     predicted = as_numbers(answer.labels[mask], known.classes)
     try:
         truth = as_numbers(labels, known.classes)
@@ -131,6 +142,7 @@ def _side_by_side(
         weight if factor is None else weight * factor,
         problem,
         factor is not None,
+        judge,
     )
 
 
@@ -151,7 +163,7 @@ def _known_tasks(estimator: Any, inner: Any, columns: list[Any]) -> list[_Known]
         return [
             _Known(name, "multilabel", task.scorer, None, task)
             if task.several
-            else _Known(name, task.kind, task.scorer, getattr(task, "classes_", None), task)
+            else _Known(name, _kind(task), task.scorer, getattr(task, "classes_", None), task)
             for name, task in inner.tasks_.items()
         ]
     if is_regressor(estimator):
@@ -165,6 +177,10 @@ def _known_tasks(estimator: Any, inner: Any, columns: list[Any]) -> list[_Known]
         "Parameter estimator must be a fitted estimator of skmtl, a pipeline or search with one "
         f"inside, or a classifier or regressor of scikit-learn. Found {estimator!r}."
     )
+
+
+def _kind(task: Any) -> str:
+    return "ranking" if task.by_query else task.kind
 
 
 def as_numbers(labels: np.ndarray, classes: Any) -> np.ndarray:

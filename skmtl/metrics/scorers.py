@@ -15,7 +15,7 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import _safe_indexing
-from sklearn.utils.metadata_routing import MetadataRequest
+from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 from sklearn.utils.metaestimators import available_if
 
 from skmtl._checks import check_choice, check_number
@@ -57,9 +57,10 @@ def multitask_scorer(metrics=None, average="mean", *, single=False):
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y, sample_weight=None)`` returns a dict from task, as a string, and
-        "mean" to float; greater is better. Use it with ``refit="mean"``. Weights are of shape (n,) or
-        (n, T). With metadata routing, ask for them by ``scorer.set_score_request``.
+        ``scorer(estimator, X, y, sample_weight=None, qid=None)`` returns a dict from task, as a
+        string, and "mean" to float; greater is better. Use it with ``refit="mean"``. Weights are of
+        shape (n,) or (n, T); ``qid`` (n,) is the query of each row, which a `RankingTask` needs. With
+        metadata routing, ask for them by ``scorer.set_score_request``.
 
     See Also
     --------
@@ -112,8 +113,8 @@ def task_scorer(task, metric=None):
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y, sample_weight=None)`` returns a float, greater is better; NaN,
-        with a warning, where the task has no score.
+        ``scorer(estimator, X, y, sample_weight=None, qid=None)`` returns a float, greater is
+        better; NaN, with a warning, where the task has no score.
 
     See Also
     --------
@@ -129,18 +130,25 @@ def task_scorer(task, metric=None):
 
 
 class _Scorer:
-    """A callable for `scoring`; it may get sample weights, with metadata routing on request."""
+    """A callable for `scoring`; it may get weights and queries, with metadata routing on request."""
 
     _weight_request: Any = None
+    _qid_request: Any = None
 
-    def set_score_request(self, *, sample_weight: bool | str | None) -> _Scorer:
-        """Say whether metadata routing passes weights here, as for scikit-learn's scorers."""
-        self._weight_request = sample_weight
+    def set_score_request(
+        self, *, sample_weight: bool | str | None = UNCHANGED, qid: bool | str | None = UNCHANGED
+    ) -> _Scorer:
+        """Say what metadata routing passes here, as for scikit-learn's scorers."""
+        if sample_weight != UNCHANGED:
+            self._weight_request = sample_weight
+        if qid != UNCHANGED:
+            self._qid_request = qid
         return self
 
     def get_metadata_routing(self) -> MetadataRequest:
         request = MetadataRequest(owner=repr(self))
         request.score.add_request(param="sample_weight", alias=self._weight_request)
+        request.score.add_request(param="qid", alias=self._qid_request)
         return request
 
     def _accept_sample_weight(self) -> bool:
@@ -159,8 +167,8 @@ class _MultiTaskScorer(_Scorer):
             f"multitask_scorer({self.metrics!r}, average={self.average!r}, single={self.single!r})"
         )
 
-    def __call__(self, estimator, X, y, sample_weight=None):
-        answers, tasks = read(estimator, X, y, sample_weight)
+    def __call__(self, estimator, X, y, sample_weight=None, qid=None):
+        answers, tasks = read(estimator, X, y, sample_weight, qid)
         weights = self._check_tasks([t.name for t in tasks])
         scores, why = {}, {}
         for task in tasks:
@@ -201,8 +209,8 @@ class _TaskScorer(_Scorer):
     def __repr__(self) -> str:
         return f"task_scorer({self.task!r}, metric={self.metric!r})"
 
-    def __call__(self, estimator, X, y, sample_weight=None):
-        answers, tasks = read(estimator, X, y, sample_weight)
+    def __call__(self, estimator, X, y, sample_weight=None, qid=None):
+        answers, tasks = read(estimator, X, y, sample_weight, qid)
         by_name = {t.name: t for t in tasks}
         _check_known([self.task], list(by_name), "task is")
         task = by_name[self.task]
@@ -256,6 +264,7 @@ class OneTaskMultilabel(OneTaskClassifier):
 ONE_TASK = {
     "classification": OneTaskClassifier,
     "multilabel": OneTaskMultilabel,
+    "ranking": OneTaskRegressor,
     "regression": OneTaskRegressor,
 }
 

@@ -24,6 +24,7 @@ COLUMNS = {
     "classification": ["accuracy", "f1_macro", "log_loss", "roc_auc"],
     "multilabel": ["accuracy", "f1_macro", "log_loss", "roc_auc"],
     "regression": ["r2", "mae", "rmse"],
+    "ranking": [],  # a score is no grade
 }
 AT_ONCE = 2**22  # weights of a chunk of resamples, 32 MB of them
 
@@ -34,6 +35,7 @@ def score_table(
     y,
     sample_weight=None,
     *,
+    qid=None,
     n_bootstrap=0,
     confidence=0.95,
     random_state=None,
@@ -51,6 +53,8 @@ def score_table(
         True targets, as in `fit`.
     sample_weight : array-like of shape (n,) or (n, T), default=None
         Weight of each row, or of each label. Zero: as if the label were missing.
+    qid : array-like of shape (n,), default=None
+        Query of each row, which a `RankingTask` needs.
     n_bootstrap : int, default=0
         Resamples for confidence intervals, 1000, say; 0: no intervals. Rows are drawn for all
         tasks at once; the fitted estimator stays. So intervals say how far the scores would differ
@@ -69,7 +73,8 @@ def score_table(
         kind, or not defined on these labels. A `MultilabelTask` is of kind "multilabel": its
         ``accuracy`` is the share of rows with all labels right, the others are means over its columns.
         Each metric's interval, if asked for, stands after it,
-        as ``accuracy_low`` and ``accuracy_high``: scores keep their names with and without.
+        as ``accuracy_low`` and ``accuracy_high``: scores keep their names with and without. Where
+        there is a `RankingTask`, the last column is its ``ndcg``, which has no interval.
 
     Notes
     -----
@@ -95,7 +100,7 @@ def score_table(
     check_number(n_bootstrap, "n_bootstrap", Integral, low=0)
     check_number(confidence, "confidence", low=0, high=1, open_low=True, open_high=True)
     rng = np.random.default_rng(draw_seeds(random_state, 1)[0])
-    answers, tasks = read(estimator, X, y, sample_weight)
+    answers, tasks = read(estimator, X, y, sample_weight, qid)
     warn_unscored({t.name: t.problem for t in tasks if t.mask.any()})  # no label: n_labels says it
     metrics = dict.fromkeys(metric for of_kind in COLUMNS.values() for metric in of_kind)
     values = np.stack([_measure(t, answers, t.weight[:, None])[:, 0] for t in tasks])  # (T, M)
@@ -111,8 +116,17 @@ def score_table(
         table[metric] = values[:, j]
         if n_bootstrap:
             table[f"{metric}_low"], table[f"{metric}_high"] = low[:, j], high[:, j]
+    if any(t.kind == "ranking" for t in tasks):
+        table["ndcg"] = [_ndcg(t, sample_weight) for t in tasks]
     index = pd.Index([t.name for t in tasks], name="task", tupleize_cols=False)
     return ScoreTable(table, index=index)
+
+
+def _ndcg(task: TaskRows, sample_weight: Any) -> float:
+    if task.kind != "ranking" or task.problem:
+        return np.nan
+    weight = None if sample_weight is None else task.weight
+    return task.judge(task.truth, task.predicted, weight)
 
 
 def _resamples(n: int, n_bootstrap: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -136,7 +150,7 @@ def _interval(draws: np.ndarray, confidence: float) -> np.ndarray:
 def _measure(task: TaskRows, answers: Answers, weight: np.ndarray) -> np.ndarray:
     """All metrics of the table, (M, B), for label weights (m, B); NaN where undefined."""
     scores = {metric: np.full(weight.shape[1], np.nan) for ms in COLUMNS.values() for metric in ms}
-    if not task.problem:
+    if COLUMNS[task.kind] and not task.problem:
         with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 where a resample has no row
             if task.kind == "regression":
                 found = _regression_scores(task.truth, task.predicted, weight)

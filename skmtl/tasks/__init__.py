@@ -20,6 +20,7 @@ from .losses import TaskLosses
 from .multilabel import MultilabelTask
 from .ordinal import OrdinalTask
 from .quantile import QuantileTask
+from .ranking import RankingTask
 from .regression import RegressionTask
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "MultilabelTask",
     "OrdinalTask",
     "QuantileTask",
+    "RankingTask",
     "RegressionTask",
     "Task",
     "TaskLosses",

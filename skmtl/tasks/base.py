@@ -37,6 +37,9 @@ class Task(BaseEstimator, ABC):
         Whether its classes have an order.
     several : bool
         Whether it is a group of columns, and labels are of shape (m, n_columns), NaN where missing.
+    by_query : bool
+        Whether labels are compared within queries: they are then of shape (m, 2), the second the number
+        of the query, from one, and the loss is `query_loss`.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class Task(BaseEstimator, ABC):
     n_constants: int = 0
     ordered: ClassVar[bool] = False
     several: ClassVar[bool] = False
+    by_query: ClassVar[bool] = False
 
     def reads(self, name: Any) -> tuple[list[Any], list[Any]]:
         """Columns of the table that the task ``name`` predicts, and others that it only reads.
@@ -105,6 +109,13 @@ class Task(BaseEstimator, ABC):
         A single output or value has no dimension of its own: its shape is (...). Where a label is
         missing, values are zero: the loss must be finite there, and is not looked at.
         """
+
+    def query_loss(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """Loss per sample, (...), where it depends on other samples and their label weights (...).
+
+        Called in place of `sample_loss` if ``by_query``; samples without weight must not count.
+        """
+        return self.sample_loss(outputs, values)
 
     @abstractmethod
     def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:

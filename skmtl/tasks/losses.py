@@ -62,6 +62,7 @@ class TaskLosses(nn.Module):
         self.groups = [Group(self.tasks[i], n) for i, n in zip(starts, sizes, strict=True)]
         self._output_shapes = [(g.size, g.task.n_outputs) for g in self.groups]
         self._value_shapes = [(g.size, g.task.n_values) for g in self.groups]
+        self._by_query = any(g.task.by_query for g in self.groups)
 
     @property
     def signature(self) -> Hashable:
@@ -97,7 +98,7 @@ class TaskLosses(nn.Module):
         total : Tensor of shape (K, T) or None
             Summed label weight; None where `weight` is None.
         """
-        sample_losses = self._sample_losses(outputs, values)  # (K, b, T)
+        sample_losses = self._sample_losses(outputs, values, weight)  # (K, b, T)
         if weight is None:
             return sample_losses.mean(1), None
         total = weight.sum(1)
@@ -128,9 +129,18 @@ class TaskLosses(nn.Module):
         columns = dict(zip(self.order, engine, strict=True))
         return [columns[t] for t in range(len(columns))]
 
-    def _sample_losses(self, outputs: Tensor, values: Tensor) -> Tensor:
+    def _sample_losses(
+        self, outputs: Tensor, values: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         parts = zip(self.groups, self._outputs(outputs), self._values(values), strict=True)
-        losses = [g.task.sample_loss(o, v) for g, o, v in parts]
+        if self._by_query and weight is not None:
+            weights = weight.split([g.size for g in self.groups], -1)
+            losses = [
+                g.task.query_loss(o, v, w) if g.task.by_query else g.task.sample_loss(o, v)
+                for (g, o, v), w in zip(parts, weights, strict=True)
+            ]
+        else:
+            losses = [g.task.sample_loss(o, v) for g, o, v in parts]
         return losses[0] if len(losses) == 1 else torch.cat(losses, -1)
 
     def _outputs(self, outputs: Tensor) -> list[Tensor]:

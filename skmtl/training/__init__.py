@@ -13,6 +13,7 @@ from .grouped_splits import grouped_split
 from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of, open_bounds
 from .net import MultiTaskNet
 from .precision import MixedPrecision
+from .queries import QueryBatches, padded_rows, query_split, with_empty_row
 from .reporting import EpochBar, EpochLines
 from .sampling import SampledBatches
 from .sparse import SparseRows
@@ -32,6 +33,7 @@ __all__ = [
     "MixedPrecision",
     "MultiTaskModule",
     "MultiTaskNet",
+    "QueryBatches",
     "Ready",
     "Rows",
     "SampledBatches",
@@ -42,7 +44,10 @@ __all__ = [
     "dtype_of",
     "grouped_split",
     "open_bounds",
+    "padded_rows",
+    "query_split",
     "structure",
     "train_together",
     "validation_split",
+    "with_empty_row",
 ]

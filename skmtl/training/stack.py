@@ -42,8 +42,8 @@ class Ready(NamedTuple):
 def structure(ready: Ready) -> Hashable:
     """What nets must have in common to be trained together; None: it must train alone."""
     net, data, rows = ready
-    if net.incremental or net.consolidation is not None:
-        return None
+    if net.incremental or net.consolidation is not None or rows.draw is not None:
+        return None  # what draws by itself draws from the rows of this net
     if [type(cb) for _, cb in net.callbacks_] != [MemberStopping]:
         return None
     if isinstance(data.x, SparseRows):  # tables of several are not laid below one another

@@ -65,6 +65,7 @@ def adapt(
     sample_weight: Any = None,
     tasks: Any = "infer",
     loss_weights: Any = None,
+    qid: Any = None,
 ) -> Any:
     """Return a new estimator of the source's class, fitted to other tasks; see its `adapt`.
 
@@ -82,7 +83,7 @@ def adapt(
     how.check()
     new = clone(source).set_params(tasks=tasks, loss_weights=loss_weights)
     new._start = partial(start, new, source, how)
-    new._learn(X, y, sample_weight, first=True, classes=None, one_epoch=False)
+    new._learn(X, y, sample_weight, first=True, classes=None, one_epoch=False, qid=qid)
     del new._start
     return new
 

@@ -29,7 +29,9 @@ LOOK = 100  # rows on which both networks are compared with the one made of them
 CLOSE = 1e-3  # float32 and a mixture by another root differ by less
 
 
-def add_task(source: Any, X: Any, y: Any, *, sample_weight: Any, tasks: Any) -> Any:
+def add_task(
+    source: Any, X: Any, y: Any, *, sample_weight: Any, tasks: Any, qid: Any = None
+) -> Any:
     """Return a new estimator with the source's tasks and new ones; see its `add_task`.
 
     Examples
@@ -49,7 +51,7 @@ def add_task(source: Any, X: Any, y: Any, *, sample_weight: Any, tasks: Any) -> 
         tasks=tasks, loss_weights=None, n_members=source.module_.n_members
     )
     other._start = partial(start, other, source, Manner())
-    other._learn(X, table, sample_weight, first=True, classes=None, one_epoch=False)
+    other._learn(X, table, sample_weight, first=True, classes=None, one_epoch=False, qid=qid)
     for part, whose in ((source, "there are"), (other, "are new")):
         if part._container.spans is not None:
             raise ValueError(
@@ -154,7 +156,7 @@ def new_reading(
     prepared: Mapping[Any, Any], source: Any, table: pd.DataFrame, n_labels: Any, lesson: Any
 ) -> Any:
     """What `fit` would have read of a table of all tasks."""
-    from skmtl._base import Reading
+    from skmtl._lesson import Reading
 
     names, was = list(prepared), source._container
     if was.kind == "frame":
