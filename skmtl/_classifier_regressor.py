@@ -191,4 +191,6 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
         elif kind == "regression":
             tags.estimator_type = "regressor"
             tags.regressor_tags = RegressorTags()
+        else:  # neither type; but where there is predict_proba, scikit-learn's checks look at these
+            tags.classifier_tags = ClassifierTags(multi_label=True)
         return tags

@@ -67,7 +67,7 @@ PARAMETERS = [
     ("sharing", "mmoe2", ValueError, "'soft'] or a Sharing object. Found 'mmoe2'"),
     ("sharing", HardSharing, TypeError, "a Sharing object. Found the class"),
     ("schedule", "later", ValueError, "'progressive'] or a Schedule object. Found 'later'"),
-    ("tasks", "survival", ValueError, "'quantile', 'regression'] or a Task object"),
+    ("tasks", "survival", ValueError, "'quantile', 'ranking', 'regression'] or a Task object"),
     ("tasks", {"price": "regression"}, ValueError, "names ['price'], which y has not"),
     ("tasks", ["regression"], ValueError, "2 for ['kind', 'cost']. Found 1"),
     ("tasks", 3, TypeError, "a dict from column to kind"),

@@ -16,7 +16,8 @@ from torch import nn
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.model_selection import BatchedGridSearchCV
 from skmtl.sharing import CGC, HardSharing, MMoE, NoSharing, SoftSharing
-from skmtl.trunks import ConvTrunk, TextTrunk, as_trunk, identity_of
+from skmtl.trunks import ConvTrunk, TextTrunk
+from skmtl.trunks.base import as_trunk, identity_of
 
 FAST = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (8,), "random_state": 0}
 FAST |= {"early_stopping": False, "learning_rate_init": 3e-3}

@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 
 from skmtl._checks import check_choice, check_number
 from skmtl.sharing import Lineage, Network, inherit
-from skmtl.training import Freezing, MultiTaskModule, MultiTaskNet, Ready
+from skmtl.training import Freezing, MultiTaskModule, MultiTaskNet, Ready, SparseRows
 
 FREEZE = ["trunk", "none", "gradual"]
 MUST_MATCH = ("n_features", "hidden_layer_sizes", "activation")  # of the architecture
@@ -133,7 +133,12 @@ def start(new: Any, source: Any, how: Manner, ready: Ready) -> None:
         getattr(fitted, name).to(module.low).clone() for name in ("low", "high", "span")
     )
     x = ready.data.x
-    module.clips_training = bool(((x < module.low) | (x > module.high)).any())
+    if isinstance(
+        x, SparseRows
+    ):  # not looked through: where nothing lies outside, clipping is idle
+        module.clips_training = bool(torch.isfinite(module.low).any())
+    else:
+        module.clips_training = bool(((x < module.low) | (x > module.high)).any())
     hold(ready.net, taken, how)
 
 
