@@ -146,7 +146,7 @@ def main():
         f"{table.to_markdown(floatfmt=('', '.1f', '.1f', '.1f', '.0e'))}\n\n"
         "`transfer_gain` over 5 folds of the same table (10 epochs; all tasks, and each alone) against "
         "scikit-learn's `cross_validate` of the same fits, one process: "
-        f"{', '.join(f'{ratio:.1f} times faster with {n} members' for n, ratio in gains)}.\n\n"
+        f"{', '.join(f'{ratio:.1f} times faster with n_members={n}' for n, ratio in gains)}.\n\n"
         "Time against the number of candidates, five folds each, n=1500, d=20, 4 tasks, trunk 32-32, "
         "batch 32, at most 30 epochs:\n\n"
         f"{times.to_markdown(index=False, floatfmt=('', '.2f', '.4f'))}\n"
