@@ -115,7 +115,7 @@ class AdaptedRegressor(RegressorMixin, Adapted):
     Attributes
     ----------
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only where X has names.
 
     See Also
@@ -163,7 +163,7 @@ class AdaptedClassifier(ClassifierMixin, Adapted):
     classes_ : ndarray of shape (n_classes,)
         Labels of the support set, sorted.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only where X has names.
 
     See Also

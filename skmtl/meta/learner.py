@@ -89,7 +89,7 @@ class MetaLearner(BaseEstimator):
         Loss of every meta-batch: of query rows after adapting, of "reptile" of all rows.
     n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only where X has names.
 
     See Also

@@ -98,8 +98,8 @@ class Trunk(BaseEstimator, ABC):
     def build(self, input_shape: tuple[int, ...]) -> nn.Module:
         """Return a module, with fresh weights drawn from torch's global generator.
 
-        It maps (b, *input_shape) to features (b, h). The estimator seeds the generator, once a member,
-        and sets it back.
+        It maps ``(b, *input_shape)`` to features (b, h). The estimator seeds the generator, once a
+        member, and sets it back.
 
         Raises
         ------
