@@ -13,7 +13,13 @@ from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RandomizedSearchCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    RandomizedSearchCV,
+    ShuffleSplit,
+)
 from sklearn.model_selection import cross_validate as one_by_one
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -373,6 +379,14 @@ def test_weights_routed_through_a_pipeline_train_together(capsys):
         ours = cross_validate(model, X, Y, **{**kwargs, "verbose": 1})
         assert_allclose(ours["test_score"], theirs["test_score"], atol=1e-9)
     assert "3 fits in 1 stacks\n" in capsys.readouterr().out
+
+
+def test_members_of_unequal_length_share_a_table_of_their_own():
+    """One fold after transformers: rows of inputs and of labels are the same, none is looked up."""
+    X, Y = table(90)
+    est = make_pipeline(StandardScaler(), MultiTaskClassifierRegressor(**QUICK, batch_size=16))
+    grid = {"multitaskclassifierregressor__validation_fraction": [0.1, 0.15]}
+    assert_same(*both(est, grid, X, Y, **SCORES, cv=ShuffleSplit(1, random_state=0)))
 
 
 def test_tasks_of_other_names_train_together_and_keep_their_names():

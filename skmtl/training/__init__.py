@@ -5,7 +5,7 @@ only code that runs per batch, `net` is the shell that gives it skorch's events,
 member of a stack finish on its own.
 """
 
-from .batches import FORWARD_ROWS, Rows, TrainingData
+from .batches import FORWARD_ROWS, Rows, TrainingData, with_empty_row
 from .checkpoint import FitCheckpoint
 from .copying import copied
 from .freezing import Freezing
@@ -13,7 +13,7 @@ from .grouped_splits import grouped_split
 from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of, open_bounds
 from .net import MultiTaskNet
 from .precision import MixedPrecision
-from .queries import QueryBatches, padded_rows, query_split, with_empty_row
+from .queries import QueryBatches, padded_rows, query_split
 from .reporting import EpochBar, EpochLines
 from .sampling import SampledBatches
 from .sparse import SparseRows

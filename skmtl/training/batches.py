@@ -42,6 +42,32 @@ class TrainingData(NamedTuple):
         """Gather the inputs of rows (K, b): (K, b, d)."""
         return _gather(self.x, rows if self.where is None else self.where[rows])
 
+    def rows_of_inputs(self) -> Tensor:
+        """Row of x of each label, (n,), also where it is the same."""
+        if self.where is None:
+            return torch.arange(len(self.values), device=self.x.device)
+        return self.where
+
+    def label_weight(self, n_tasks: int) -> Tensor:
+        """Weight (n, T) of each label, also where all are one."""
+        if self.weight is None:
+            return self.values.new_ones(len(self.values), n_tasks)
+        return self.weight
+
+
+def with_empty_row(data: TrainingData, n_tasks: int) -> TrainingData:
+    """The table with an empty row at the end that fills up batches.
+
+    It weighs nothing, and its inputs are those of the first row: X is not copied.
+    """
+    where, weight = data.rows_of_inputs(), data.label_weight(n_tasks)
+    return TrainingData(
+        data.x,
+        torch.cat([data.values, torch.zeros_like(data.values[:1])]),
+        torch.cat([weight, torch.zeros_like(weight[:1])]),
+        torch.cat([where, where[:1]]),
+    )
+
 
 def _gather(table: Tensor | SparseRows, rows: Tensor) -> Tensor:
     """Rows (K, b) of a table (n, m), as (K, b, m)."""

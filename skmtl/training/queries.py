@@ -13,24 +13,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from .batches import Batch, Rows, TrainBatches, TrainingData
+from .batches import Batch, Rows, TrainBatches
 from .splits import validation_split
-
-
-def with_empty_row(data: TrainingData, n_tasks: int) -> TrainingData:
-    """The table with an empty row at the end that fills up batches.
-
-    It weighs nothing, and its inputs are those of the first row: X is not copied.
-    """
-    n = len(data.values)
-    weight = data.values.new_ones(n, n_tasks) if data.weight is None else data.weight
-    where = torch.arange(n, device=data.x.device) if data.where is None else data.where
-    return TrainingData(
-        data.x,
-        torch.cat([data.values, torch.zeros_like(data.values[:1])]),
-        torch.cat([weight, torch.zeros_like(weight[:1])]),
-        torch.cat([where, where[:1]]),
-    )
 
 
 def query_split(

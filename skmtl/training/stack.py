@@ -17,7 +17,7 @@ import torch
 from skorch.history import History
 from torch import Tensor, nn
 
-from .batches import Rows, TrainingData
+from .batches import Rows, TrainingData, with_empty_row
 from .module import MultiTaskModule
 from .net import RECORDED, MultiTaskNet
 from .sparse import SparseRows
@@ -255,22 +255,21 @@ def _join_tables(readies: Sequence[Ready]) -> tuple[TrainingData, Rows]:
     where = weight = None
     if len(tables) > 1 or any(data.where is not None for data in tables.values()):
         starts = _offsets(inputs, [len(x) for x in inputs.values()])
-        where = [_where(data) + starts[_address(data.x)] for data in tables.values()]
-    if ragged or any(data.weight is not None for data in tables.values()):
-        n_tasks = len(readies[0].net.task_names)
-        weight = [_weight(data, n_tasks) for data in tables.values()]
-    if ragged:  # an empty row, which fills up the shorter members
-        empty = sum(map(len, values))
-        train, valid = _padded(train, empty), _padded(valid, empty)
-        for parts in (values, where, weight):
-            if parts is not None:
-                parts.append(torch.zeros_like(parts[0][:1]))
+        where = [
+            data.rows_of_inputs().long() + starts[_address(data.x)] for data in tables.values()
+        ]
+    n_tasks = len(readies[0].net.task_names)
+    if any(data.weight is not None for data in tables.values()):
+        weight = [data.label_weight(n_tasks) for data in tables.values()]
     data = TrainingData(
         _one(list(inputs.values())),
         _one(values),
         None if weight is None else _one(weight),
         None if where is None else _one(where),
     )
+    if ragged:  # the empty row fills up the shorter members
+        train, valid = (_padded(parts, len(data.values)) for parts in (train, valid))
+        data = with_empty_row(data, n_tasks)
     return data, Rows(
         torch.cat(train), torch.cat(valid) if valid else None, counts if ragged else None
     )
@@ -288,18 +287,6 @@ def _one(parts: list[Tensor]) -> Tensor:
 
 def _address(x: Any) -> Hashable:
     return x.data_ptr(), tuple(x.shape), x.stride()
-
-
-def _where(data: TrainingData) -> Tensor:
-    if data.where is None:
-        return torch.arange(len(data.values), device=data.x.device)
-    return data.where.long()
-
-
-def _weight(data: TrainingData, n_tasks: int) -> Tensor:
-    if data.weight is None:
-        return data.values.new_ones(len(data.values), n_tasks)
-    return data.weight
 
 
 def _padded(parts: list[Tensor], row: int) -> list[Tensor]:
