@@ -6,7 +6,6 @@ Shapes: n rows, d features, T tasks.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from skmtl._grouped import GroupedLesson
 from skmtl._lesson import Lesson, Reading
 from skmtl._task_labels import OfTasks, labels_of, numbered, positions, scores_by_task
 from skmtl.targets import Targets
+from skmtl.training import copied
 
 
 class LongForm(BaseMultiTask):
@@ -303,7 +303,7 @@ class LongForm(BaseMultiTask):
         dtype = _table.precision(n, device) if first else self.module_.dtype
         features = check_array(features, dtype=dtype, input_name="X", estimator=self)
         reading, plan = self._read_long(features, labels, y, sample_weight, first, classes)
-        previous = None if first else copy.deepcopy(self.net_)
+        previous = None if first else copied(self.net_)
         ready = _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
         if isinstance(reading.lesson, GroupedLesson):  # a net that goes on has earlier totals
             own = ready.net.criterion_

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import _num_samples
-from torch import nn
 
 from skmtl.tasks import Task
-from skmtl.training import MultiTaskNet
+from skmtl.training import MultiTaskNet, one_member
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,27 +39,8 @@ class Members:
         return [self._member(k) for k in range(self.net_.module_.n_members)]
 
     def _member(self, k: int) -> Self:
-        whole = self.net_.module_
-        own = {
-            id(p): nn.Parameter(p.detach()[k : k + 1], p.requires_grad) for p in whole.parameters()
-        }
-        module = copy.deepcopy(whole, own)  # all but the parameters, which are views
-        net = MultiTaskNet.__new__(MultiTaskNet)
-        net.__dict__.update(
-            self.net_.__dict__
-        )  # skorch's copy would write all parameters out and in
-        net.__dict__.pop("_on_device", None)
-        net.module = net.module_ = module
-        net.generators = [self.net_.generators[k]]
-        net.weighting = copy.deepcopy(self.net_.weighting)
-        net.weighting.keep([k])
-        net.consolidation = copy.deepcopy(self.net_.consolidation)
-        if net.consolidation is not None:
-            net.consolidation.keep([k])
-        net.initialize_optimizer()  # without the moments of the others
-        net.optimizer_.adopt(net.weighting.parameters())
         member = copy.copy(self)
-        member.net_, member.n_members = net, 1
+        member.net_, member.n_members = one_member(self.net_, k), 1
         return member
 
     def _spread(self, X: Any) -> dict[Any, np.ndarray]:

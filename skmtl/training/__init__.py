@@ -7,7 +7,7 @@ member of a stack finish on its own.
 
 from .batches import FORWARD_ROWS, Rows, TrainingData, with_empty_row
 from .checkpoint import FitCheckpoint
-from .copying import copied
+from .copying import copied, one_member
 from .freezing import Freezing
 from .grouped_splits import grouped_split
 from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of, open_bounds
@@ -43,6 +43,7 @@ __all__ = [
     "copied",
     "dtype_of",
     "grouped_split",
+    "one_member",
     "open_bounds",
     "padded_rows",
     "query_split",
