@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .splits import Bound, filled_up, free_rows, in_common, others
+
 
 def grouped_split(
     tasks: np.ndarray, strata: np.ndarray, *, fraction: float, seeds: Sequence[int]
@@ -32,20 +34,14 @@ def grouped_split(
     tasks = _by_rarity(tasks)
     generators = [np.random.RandomState(seed) for seed in seeds]
     bound = [_bound_rows(tasks, strata, rng) for rng in generators]
-    n_valid = max(1, round(fraction * n))
-    least = max(int(held.sum()) for _, held in bound)
-    most = min(int((~kept).sum()) for kept, _ in bound)
-    if least > most:  # too few rows for a split of its own each
-        bound = bound[:1] * len(bound)
-        least, most = int(bound[0][1].sum()), int((~bound[0][0]).sum())
-    n_valid = min(max(n_valid, least), most)
+    bound, n_valid = in_common(bound, max(1, round(fraction * n)))
     train = np.empty((len(seeds), n - n_valid), np.int32)
     valid = np.empty((len(seeds), n_valid), np.int32)
     for k, (rng, (kept, held)) in enumerate(zip(generators, bound, strict=True)):
-        valid[k] = _fill(tasks, strata, n_valid, rng, kept, held)
-        rest = np.ones(n, dtype=bool)
-        rest[valid[k]] = False
-        train[k] = np.flatnonzero(rest)
+        free = free_rows(kept, held, rng)
+        free = free[np.lexsort((strata[free], tasks[free]))]
+        valid[k] = filled_up(held, free, n_valid, rng)
+        train[k] = others(valid[k], n)
     return train, valid
 
 
@@ -59,9 +55,7 @@ def _by_rarity(tasks: np.ndarray) -> np.ndarray:
     return rank[inverse]
 
 
-def _bound_rows(
-    tasks: np.ndarray, strata: np.ndarray, rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray]:
+def _bound_rows(tasks: np.ndarray, strata: np.ndarray, rng: np.random.RandomState) -> Bound:
     """Rows that must train (one a task and stratum) and that must validate (one a task), (n,)."""
     n = len(tasks)
     kept, held = np.zeros((2, n), dtype=bool)
@@ -79,19 +73,3 @@ def _bound_rows(
     given = backwards[last[without]]
     held[given], kept[given] = True, False
     return kept, held
-
-
-def _fill(
-    tasks: np.ndarray,
-    strata: np.ndarray,
-    n_valid: int,
-    rng: np.random.RandomState,
-    kept: np.ndarray,
-    held: np.ndarray,
-) -> np.ndarray:
-    """Rows held and, up to ``n_valid``, a systematic sample of the free ones by task and stratum."""
-    free = rng.permutation(np.flatnonzero(~(kept | held)).astype(np.int32))
-    wanted = n_valid - int(held.sum())
-    free = free[np.lexsort((strata[free], tasks[free]))]
-    steps = (np.arange(wanted) + rng.uniform()) * len(free) / max(wanted, 1)
-    return np.concatenate([np.flatnonzero(held).astype(np.int32), free[steps.astype(np.int32)]])

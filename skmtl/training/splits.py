@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+Bound = tuple[np.ndarray, np.ndarray]  # rows that must train, and that must validate, (n,) each
+
 
 def validation_split(
     codes: np.ndarray, *, fraction: float, seeds: Sequence[int]
@@ -33,20 +35,40 @@ def validation_split(
     n_valid = max(1, round(fraction * len(codes)))
     generators = [np.random.RandomState(seed) for seed in seeds]
     bound = [_bound_rows(columns, rng) for rng in generators]
+    bound, n_valid = in_common(bound, n_valid)
+    valid = np.stack(
+        [_fill(columns, n_valid, rng, *rows) for rng, rows in zip(generators, bound, strict=True)]
+    )
+    train = np.stack([others(rows, len(codes)) for rows in valid])
+    return train, valid
+
+
+def in_common(bound: list[Bound], n_valid: int) -> tuple[list[Bound], int]:
+    """Rows bound in each member, and how many all validate on, near what is asked for."""
     least = max(int(held.sum()) for _, held in bound)
     most = min(int((~kept).sum()) for kept, _ in bound)
     if least > most:  # too few rows for a split of its own each
         bound = bound[:1] * len(bound)
         least, most = int(bound[0][1].sum()), int((~bound[0][0]).sum())
-    n_valid = min(max(n_valid, least), most)
-    valid = np.stack(
-        [_fill(columns, n_valid, rng, *rows) for rng, rows in zip(generators, bound, strict=True)]
-    )
-    train = np.stack([_others(rows, len(codes)) for rows in valid])
-    return train, valid
+    return bound, min(max(n_valid, least), most)
 
 
-def _others(rows: np.ndarray, n_rows: int) -> np.ndarray:
+def free_rows(kept: np.ndarray, held: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Rows that are not bound, shuffled."""
+    return rng.permutation(np.flatnonzero(~(kept | held)).astype(np.int32))
+
+
+def filled_up(
+    held: np.ndarray, free: np.ndarray, n_valid: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Rows held and, up to ``n_valid``, a systematic sample of the free ones, in their order."""
+    wanted = n_valid - int(held.sum())
+    steps = (np.arange(wanted) + rng.uniform()) * len(free) / max(wanted, 1)
+    return np.concatenate([np.flatnonzero(held).astype(np.int32), free[steps.astype(np.int32)]])
+
+
+def others(rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """All other rows, in order."""
     rest = np.ones(n_rows, dtype=bool)
     rest[rows] = False
     return np.flatnonzero(rest).astype(np.int32)
@@ -57,9 +79,7 @@ def _rarity(column: np.ndarray) -> tuple[int, bytes]:
     return int((column >= 0).sum()), column.tobytes()
 
 
-def _bound_rows(
-    columns: list[np.ndarray], rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray]:
+def _bound_rows(columns: list[np.ndarray], rng: np.random.RandomState) -> Bound:
     """Rows that must train (one a class and task) and that must validate (one a task), (n,)."""
     n_rows = len(columns[0])
     kept, held = np.zeros((2, n_rows), dtype=bool)
@@ -85,9 +105,6 @@ def _fill(
     held: np.ndarray,
 ) -> np.ndarray:
     """Rows held and, up to ``n_valid``, a systematic sample of the free ones sorted by stratum."""
-    free = np.flatnonzero(~(kept | held)).astype(np.int32)
-    wanted = n_valid - int(held.sum())
-    free = rng.permutation(free)
+    free = free_rows(kept, held, rng)
     free = free[np.lexsort([column[free] for column in reversed(columns)])]
-    steps = (np.arange(wanted) + rng.uniform()) * len(free) / max(wanted, 1)
-    return np.concatenate([np.flatnonzero(held).astype(np.int32), free[steps.astype(np.int32)]])
+    return filled_up(held, free, n_valid, rng)
