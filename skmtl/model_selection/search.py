@@ -95,6 +95,16 @@ class StackedSearch(BaseSearchCV):
             raise ValueError(
                 "No fits were performed. Was the CV iterator empty? Were there no candidates?"
             )
+        results = self.run(trials, scoring)
+        failed = failures(trials, results)
+        if failed:
+            warnings.warn(
+                "Fits failed with these parameters: " + "; ".join(failed), FitFailedWarning
+            )
+        return results
+
+    def run(self, trials: Sequence[Trial], scoring: Scoring) -> list[dict[str, Any]]:
+        """Fit and score trials as the search's parameters say; warn of fits that failed."""
         results = evaluate(
             trials,
             scoring,
@@ -104,11 +114,6 @@ class StackedSearch(BaseSearchCV):
             verbose=self.verbose,
         )
         _warn_or_raise_about_fit_failures(results, self.error_score)
-        failed = failures(trials, results)
-        if failed:
-            warnings.warn(
-                "Fits failed with these parameters: " + "; ".join(failed), FitFailedWarning
-            )
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)
         return results

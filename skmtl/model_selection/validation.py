@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._validation import (
     _aggregate_score_dicts,
-    _insert_error_scores,
     _normalize_score_results,
-    _warn_or_raise_about_fit_failures,
 )
 from sklearn.utils import Bunch, indexable
 from sklearn.utils.metadata_routing import _routing_enabled
 
-from .evaluation import Scoring, cut, evaluate, make_trials
+from .evaluation import Scoring, cut, make_trials
 from .search import BatchedGridSearchCV
 
 
@@ -80,8 +78,11 @@ return_estimator, return_indices, error_score
         estimator,
         {},
         scoring=scoring,
-        cv=cv,
+        n_jobs=n_jobs,
         refit=False,
+        cv=cv,
+        verbose=verbose,
+        pre_dispatch=pre_dispatch,
         error_score=error_score,
         return_train_score=return_train_score,
         max_stack=max_stack,
@@ -93,18 +94,8 @@ return_estimator, return_indices, error_score
     splitter = check_cv(cv, y, classifier=is_classifier(estimator))
     splits = list(splitter.split(X, y, **routed.splitter.split))
     folds = cut(estimator, X, y, splits, routed.estimator.fit, routed.scorer.score)
-    results = evaluate(
-        make_trials(clone(estimator), [{}], folds),
-        Scoring(scorers, error_score, return_train_score, return_estimator),
-        n_jobs=n_jobs,
-        pre_dispatch=pre_dispatch,
-        max_stack=max_stack,
-        verbose=verbose,
-    )
-    _warn_or_raise_about_fit_failures(results, error_score)
-    if callable(scoring):
-        _insert_error_scores(results, error_score)
-    found = _aggregate_score_dicts(results)
+    scores_of = Scoring(scorers, error_score, return_train_score, return_estimator)
+    found = _aggregate_score_dicts(search.run(make_trials(estimator, [{}], folds), scores_of))
     scores = {name: found[name] for name in ("fit_time", "score_time")}
     if return_estimator:
         scores["estimator"] = found["estimator"]
