@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Consolidation, Learner, check_memory, labelled
-from .replay import rows_of
-from .reservoir import Reservoir
+from .base import Learner
+from .remembering import Rehearsal
 
 
-class AGEM(Consolidation):
+class AGEM(Rehearsal):
     """Averaged gradient episodic memory: no step against the gradient of remembered rows.
 
     Where the gradient g of a member's batch and the gradient r of rows it remembers are at odds,
@@ -42,27 +41,13 @@ class AGEM(Consolidation):
     MultiTaskRegressor(consolidation=AGEM(batch_size=64))
     """
 
-    def __init__(self, memory_size=1000, batch_size="auto"):
-        self.memory_size = memory_size
-        self.batch_size = batch_size
-
-    def start(self, seeds: Sequence[int], module: Any) -> None:
-        """Begin with an empty memory; see `Consolidation.start`."""
-        super().start(seeds, module)
-        check_memory(self)
-        self.memory = Reservoir(int(self.memory_size), seeds)
-
-    def attend(self, members: Sequence[int]) -> None:
-        """Draw for these members only."""
-        self.memory.attend(members)
-
     def correct(
         self, learner: Learner, batch: Any, moving: Tensor | None, active: Tensor | None
     ) -> Tensor | None:
         """Project the gradients; parameters of remembered tasks move where that changed anything."""
-        if not self.memory.seen:
+        past = self.recall(batch)
+        if past is None:
             return moving
-        past = self.memory.draw(rows_of(self.batch_size, batch))
         there = past.weight.sum(1) > 0
         if active is not None:
             there = there & active
@@ -75,14 +60,6 @@ class AGEM(Consolidation):
         if moving is None:
             return None
         return moving | (there & against.unsqueeze(1))
-
-    def end(self, learner: Learner, data: Any) -> None:
-        """Remember rows of the chunk."""
-        self.memory.add(*labelled(data), len(learner.loss.tasks))
-
-    def keep(self, members: Sequence[int]) -> None:
-        """Forget the other members for good."""
-        self.memory.keep(members)
 
 
 def reference(total: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:

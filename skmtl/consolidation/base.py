@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, Protocol
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
-
-from skmtl._checks import check_int, check_number
 
 
 class Learner(Protocol):
@@ -76,12 +73,6 @@ class Consolidation(BaseEstimator, ABC):
         ValueError
             If what is remembered does not fit them.
         """
-        size = getattr(self, "memory_size", None)
-        if size != getattr(asked, "memory_size", None):
-            raise ValueError(
-                f"Parameter memory_size of {type(self).__name__} is settled by the first call: it was "
-                f"{size!r}, and now is {asked.memory_size!r}. Fit a clone to start anew."  # type: ignore[attr-defined]
-            )
         self.set_params(**asked.get_params(deep=False))
 
     def begin(self, learner: Learner, data: Any) -> None:
@@ -108,14 +99,6 @@ class Consolidation(BaseEstimator, ABC):
 
     def keep(self, members: Sequence[int]) -> None:
         """Forget the other members for good."""
-
-
-def check_memory(of: Any, low: int = 1) -> None:
-    """Raise unless the parameters of what is remembered are what they must be."""
-    check_int(of.memory_size, "memory_size", of, low=low)
-    if hasattr(of, "batch_size"):
-        name = f"batch_size of {type(of).__name__}"
-        check_number(of.batch_size, name, Integral, low=1, or_auto=True)
 
 
 def labelled(data: Any) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from skmtl._checks import check_float, check_number
 
-from .base import Consolidation, Learner, check_memory, labelled
+from .base import Learner
 from .fisher import fisher_diagonal
-from .reservoir import Reservoir
+from .remembering import Remembering
 
 
-class EWC(Consolidation):
+class EWC(Remembering):
     """Elastic weight consolidation: a penalty on leaving what earlier stages found.
 
     Adds ``strength / 2 * sum_s F_s (θ - θ_s)²`` to a member's loss. θ_s are its parameters at the end
@@ -56,10 +56,11 @@ class EWC(Consolidation):
         self.memory_size = memory_size
         self.decay = decay
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise unless the parameters are what they must be."""
         check_float(self.strength, "strength", self, low=0)
         check_float(self.decay, "decay", self, low=0, high=1)
-        check_memory(self)
+        super().check()
         if not (isinstance(self.stage, str) and self.stage == "tasks"):
             if isinstance(self.stage, str):
                 raise ValueError(
@@ -70,18 +71,11 @@ class EWC(Consolidation):
     def start(self, seeds: Sequence[int], module: Any) -> None:
         """Begin with nothing held; see `Consolidation.start`."""
         super().start(seeds, module)
-        self._check()
-        self.memory = Reservoir(int(self.memory_size), seeds)
         self.precision: dict[str, Tensor] = {}  # sum of F_s, by parameter
         self.pull: dict[str, Tensor] = {}  # sum of F_s θ_s
         self._tasks: list[bool] | None = None
         self._n_chunks = 0
         self._held: tuple[list[str], list[Tensor], list[Tensor]] | None = None
-
-    def go_on(self, asked: Consolidation) -> None:
-        """Take other parameters; see `Consolidation.go_on`."""
-        asked._check()  # type: ignore[attr-defined]
-        super().go_on(asked)
 
     def begin(self, learner: Learner, data: Any) -> None:
         """End a stage if this chunk has labels of other tasks."""
@@ -122,7 +116,7 @@ class EWC(Consolidation):
 
     def end(self, learner: Learner, data: Any) -> None:
         """Remember rows of the chunk; end the stage if it has had its chunks."""
-        self.memory.add(*labelled(data), len(learner.loss.tasks))
+        super().end(learner, data)
         self._n_chunks += 1
         self._held = None
         if self.stage != "tasks" and self._n_chunks >= self.stage:
@@ -148,7 +142,7 @@ class EWC(Consolidation):
 
     def keep(self, members: Sequence[int]) -> None:
         """Forget the other members for good."""
-        self.memory.keep(members)
+        super().keep(members)
         own = list(members)
         self.precision = {name: p[own] for name, p in self.precision.items()}
         self.pull = {name: p[own] for name, p in self.pull.items()}

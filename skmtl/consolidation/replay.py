@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from .base import Consolidation, Learner, check_memory, labelled
-from .reservoir import Reservoir
+from .remembering import Rehearsal
 
 
-class Replay(Consolidation):
+class Replay(Rehearsal):
     """Train on remembered rows beside new ones (experience replay).
 
     Every member remembers a uniform sample of all rows seen in earlier chunks, and adds rows drawn
@@ -51,41 +49,14 @@ class Replay(Consolidation):
     True
     """
 
-    def __init__(self, memory_size=1000, batch_size="auto"):
-        self.memory_size = memory_size
-        self.batch_size = batch_size
-
-    def start(self, seeds: Sequence[int], module: Any) -> None:
-        """Begin with an empty memory; see `Consolidation.start`."""
-        super().start(seeds, module)
-        check_memory(self)
-        self.memory = Reservoir(int(self.memory_size), seeds)
-
-    def attend(self, members: Sequence[int]) -> None:
-        """Draw for these members only."""
-        self.memory.attend(members)
-
     def extend(self, batch: Any) -> Any:
         """Add remembered rows to a batch."""
-        if not self.memory.seen:
+        past = self.recall(batch)
+        if past is None:
             return batch
-        past = self.memory.draw(rows_of(self.batch_size, batch))
         weight = batch.weight
         if weight is None:
             weight = past.weight.new_ones(*batch.x.shape[:2], past.weight.shape[2])
         now = batch.x, batch.values, weight
         both = [torch.cat(pair, 1) for pair in zip(now, past, strict=True)]
         return batch._replace(x=both[0], values=both[1], weight=both[2])
-
-    def end(self, learner: Learner, data: Any) -> None:
-        """Remember rows of the chunk."""
-        self.memory.add(*labelled(data), len(learner.loss.tasks))
-
-    def keep(self, members: Sequence[int]) -> None:
-        """Forget the other members for good."""
-        self.memory.keep(members)
-
-
-def rows_of(batch_size: int | str, batch: Any) -> int:
-    """Remembered rows of a step."""
-    return batch.x.shape[1] if batch_size == "auto" else int(batch_size)
