@@ -137,6 +137,7 @@ def main():
         print("{} candidates: {:.2f} s, {:.4f} s a fit".format(*point), flush=True)
         points.append(point)
     times = pd.DataFrame(points, columns=["candidates", "seconds", "seconds a fit"])
+    times = times.set_index("candidates")  # a column of numbers would be written as floats
     path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "search.md"
     path.write_text(
         "# Batched search\n\n"
@@ -149,7 +150,7 @@ def main():
         f"{', '.join(f'{ratio:.1f} times faster with n_members={n}' for n, ratio in gains)}.\n\n"
         "Time against the number of candidates, five folds each, n=1500, d=20, 4 tasks, trunk 32-32, "
         "batch 32, at most 30 epochs:\n\n"
-        f"{times.to_markdown(index=False, floatfmt=('', '.2f', '.4f'))}\n"
+        f"{times.to_markdown(floatfmt=('', '.2f', '.4f'))}\n"
     )
 
 
