@@ -145,8 +145,7 @@ class InferenceModule(nn.Module):
         """Each task's outputs (n, m), averaged over the members, before they are decoded."""
         body, network = self.body, self.body.network
         x = self.scalings(x).to(body.low.dtype)
-        inside = torch.clamp(x, body.low, body.high)
-        x = inside + body.bent(x - inside)
+        x = body.bent(x)
         groups = self.losses.activate(network(x.expand(body.n_members, *x.shape)))
         engine = [group[:, i] for group in groups for i in range(group.shape[1])]
         columns = dict(zip(self.losses.order, engine, strict=True))
@@ -214,7 +213,7 @@ class InferenceModule(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         arrays = {name: torch.tensor(array) for name, array in state["arrays"].items()}
         low, high, span = (arrays[f"body.{name}"] for name in ("low", "high", "span"))
-        bounds = Bounds(low, high, span, in_use=True)
+        bounds = Bounds(low, high, span)
         generators = [Generator() for _ in range(state["n_members"])]
         body = build_module(bounds, state["architecture"], state["sharing"], generators)
         scalings: list[Scaling] = []

@@ -76,10 +76,10 @@ class GroupedLesson(Lesson):
     @cached_property
     def bounds(self) -> Bounds:
         """Where inputs are clipped; the task is not."""
-        low, high, span, in_use = clip_bounds(self._features, self.labelled)
+        low, high, span = clip_bounds(self._features, self.labelled)
         end = low.new_full((1,), torch.inf)
         low, high, span = (torch.cat(ends) for ends in ((low, -end), (high, end), (span, end)))
-        return Bounds(low, high, span, in_use)
+        return Bounds(low, high, span)
 
     def warn_if_unscaled(self, names: Sequence[str] | None) -> None:
         """Warn of inputs that are far from standardised."""

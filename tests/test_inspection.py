@@ -30,6 +30,7 @@ from skmtl.inspection.subsets import for_tasks
 from skmtl.metrics import multitask_scorer
 from skmtl.model_selection import MultiTaskStratifiedKFold
 from skmtl.sharing import HardSharing, RelatedSharing
+from skmtl.training.batches import Batch
 
 QUICK = {"n_members": 1, "max_iter": 25, "hidden_layer_sizes": (32,), "random_state": 0}
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -111,15 +112,12 @@ def test_what_is_seen_is_what_is_defined():
     values = np.random.default_rng(0).normal(size=(50, 5))
     values[:, np.array(net.criterion_.order) == 2] = 1.0  # a class
 
-    class Batch:
-        x = torch.from_numpy(X[:50].astype(module.dtype)).unsqueeze(0)
-        weight = None
-
-    Batch.values = torch.from_numpy(values.astype(module.dtype)).unsqueeze(0)
+    x, values = (torch.from_numpy(a.astype(module.dtype)).unsqueeze(0) for a in (X[:50], values))
+    batch = Batch(x, values, None)
     shared, _ = module.network.parameters_by_sharing()
 
     def losses():
-        return net.criterion_(module(Batch.x), Batch.values, None)[0][0]
+        return net.criterion_(module(x), values, None)[0][0]
 
     rows = []
     for t in range(5):
@@ -127,8 +125,8 @@ def test_what_is_seen_is_what_is_defined():
         rows.append(torch.cat([g.flatten() for g in parts]))
     rows = torch.stack(rows)
     units = rows / rows.norm(dim=1, keepdim=True)
-    assert_allclose(ConflictProbe(1).look(net, Batch)[0], units @ units.T, atol=1e-6)
-    before, seen = losses().detach(), AffinityProbe(1).look(net, Batch)[0].detach()
+    assert_allclose(ConflictProbe(1).look(net, batch)[0], units @ units.T, atol=1e-6)
+    before, seen = losses().detach(), AffinityProbe(1).look(net, batch)[0].detach()
     expected = net.lr * (rows @ rows.T) / before  # to first order in the step
     assert_allclose(seen, expected, rtol=0.05, atol=2e-4 * float(expected.abs().max()))
 

@@ -83,7 +83,9 @@ class AffinityProbe(GradientProbe):
             for i in range(losses.shape[1]):
                 for p, at, g in zip(shared, here, gradients, strict=True):
                     torch.sub(at, g[:, i], alpha=net.lr, out=p)
-                ahead, _ = net.criterion_(net.module_(batch.x), batch.values, batch.weight)
+                ahead, _ = net.criterion_(
+                    net.module_(batch.x, batch.clipped), batch.values, batch.weight
+                )
                 after.append(ahead)
             for p, at in zip(shared, here, strict=True):
                 p.copy_(at)
@@ -103,7 +105,7 @@ def task_gradients(net: Any, batch: Any) -> tuple[list[Tensor], list[Tensor], Te
             "There are no parameters that tasks share, so no gradients to compare: take another "
             "sharing scheme, or hidden layers."
         )
-    losses, _ = net.criterion_(net.module_(batch.x), batch.values, batch.weight)
+    losses, _ = net.criterion_(net.module_(batch.x, batch.clipped), batch.values, batch.weight)
     by_task = [
         torch.autograd.grad(losses[:, t].sum(), shared, retain_graph=True, allow_unused=True)
         for t in range(losses.shape[1])

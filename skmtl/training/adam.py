@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+ONE = torch.ones(())  # with a number, or without alpha, each sum would make a tensor of it anew
+
 
 class StackAdam(torch.optim.Adam):
     """Adam (Kingma & Ba 2015) with the L2 gradient added first, as in `MLPRegressor`.
@@ -170,7 +172,7 @@ class StackAdam(torch.optim.Adam):
         states = [self._state_of(p) for p in tensors]
         beta1, beta2 = group["betas"]
         steps = [s["step"] for s in states]
-        torch._foreach_add_(steps, 1)
+        torch._foreach_add_(steps, ONE, alpha=1.0)
         torch._fused_adam_(
             tensors if moved is None else moved,
             gradients,

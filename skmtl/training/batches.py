@@ -6,6 +6,7 @@ Shapes: n rows in all, K members, d features, V encoded target columns, T tasks,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -22,20 +23,24 @@ class TrainingData(NamedTuple):
     """The table, once, on the device: values (n, V), weight (n, T) or None (all one), and inputs x.
 
     ``where`` (n,) says which row of x goes with each label; None: the same. Tables of labels that
-    differ (the folds of a search) thus stand on one copy of the inputs.
+    differ (the folds of a search) thus stand on one copy of the inputs. ``clip`` is given the
+    inputs (K, b, d) that were gathered for a batch, and their rows, and clips them in place.
     """
 
     x: Tensor | SparseRows
     values: Tensor
     weight: Tensor | None
     where: Tensor | None = None
+    clip: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def take(self, rows: Tensor) -> Batch:
         """Gather rows (K, b) of the table."""
+        x = self.inputs(rows)
         return Batch(
-            self.inputs(rows),
+            x if self.clip is None else self.clip(x, rows),
             _gather(self.values, rows),
             None if self.weight is None else _gather(self.weight, rows),
+            clipped=self.clip is not None,
         )
 
     def inputs(self, rows: Tensor) -> Tensor:
@@ -75,17 +80,21 @@ def _gather(table: Tensor | SparseRows, rows: Tensor) -> Tensor:
 
 
 class Batch(NamedTuple):
-    """Rows of every member: x (K, b, d), values (K, b, V), weight (K, b, T) or None."""
+    """Rows of every member: x (K, b, d), values (K, b, V), weight (K, b, T) or None.
+
+    ``clipped`` says whether inputs outside the bounds of the module have been clipped.
+    """
 
     x: Tensor
     values: Tensor
     weight: Tensor | None
+    clipped: bool = False
 
     def split(self, n_rows: int) -> Iterator[Batch]:
         """Views of ``n_rows`` after another."""
         xs, values = self.x.split(n_rows, 1), self.values.split(n_rows, 1)
         weights = [None] * len(xs) if self.weight is None else self.weight.split(n_rows, 1)
-        return map(Batch, xs, values, weights)
+        return map(Batch, xs, values, weights, repeat(self.clipped))
 
 
 class Rows(NamedTuple):

@@ -135,7 +135,7 @@ def from_losses(
     module: Any, loss: Any, batch: Batch, weighting: Any, active: Tensor | None
 ) -> Backward:
     """Backward pass of the weighted sum of losses."""
-    losses, total = loss(module(batch.x), batch.values, batch.weight)
+    losses, total = loss(module(batch.x, batch.clipped), batch.values, batch.weight)
     moving = moving_tasks(total, active)
     detached = losses.detach()
     weights = _only(weighting(detached, moving), moving).expand_as(losses)
@@ -150,7 +150,8 @@ def from_features(
 
     Above them every task has the gradient of its own loss.
     """
-    network, x = module.network, module.clip(batch.x)
+    network = module.network
+    x = batch.x if batch.clipped else module.clip(batch.x)
     features = network.features(x)
     weight, owner = network.linear_heads()
     cut = features.detach()
@@ -185,7 +186,7 @@ def from_parameters(
 
     Parameters of one task have the gradient of its own loss.
     """
-    losses, total = loss(module(batch.x), batch.values, batch.weight)
+    losses, total = loss(module(batch.x, batch.clipped), batch.values, batch.weight)
     moving = moving_tasks(total, active)
     detached = losses.detach()
     own = _only(weighting(detached, moving), moving).expand_as(losses)

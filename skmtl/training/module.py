@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,15 +19,11 @@ CLIP_RANGE = 0.5  # and ends as many further out, at 4.9 sigma
 
 
 class Bounds(NamedTuple):
-    """Where clipping starts and what range it has beyond; whether any row needs it.
-
-    (d,) each, or (K, 1, d) where members have their own.
-    """
+    """Where clipping starts and what range it has beyond: (d,), or (K, 1, d) where members differ."""
 
     low: Tensor
     high: Tensor
     span: Tensor
-    in_use: bool
 
 
 def clip_bounds(data: TrainingData, rows: Tensor) -> Bounds:
@@ -44,20 +41,13 @@ def clip_bounds(data: TrainingData, rows: Tensor) -> Bounds:
     q = np.quantile(sample, [0.05, 0.95], axis=0, weights=counts, method="inverted_cdf")
     span = np.where(q[1] > q[0], q[1] - q[0], np.inf)
     low, high = q[0] - CLIP_START * span, q[1] + CLIP_START * span
-    starts, ends, reach = (
-        torch.from_numpy(b).to(data.values) for b in (low, high, CLIP_RANGE * span)
-    )
-    in_use = any(
-        bool(((part < starts) | (part > ends)).any())
-        for part in map(data.inputs, rows.split(CHUNK, dim=1))
-    )
-    return Bounds(starts, ends, reach, in_use)
+    return Bounds(*(torch.from_numpy(b).to(data.values) for b in (low, high, CLIP_RANGE * span)))
 
 
 def open_bounds(data: TrainingData) -> Bounds:
     """Bounds that clip nothing."""
     low = data.values.new_full(data.x.shape[1:], -torch.inf)
-    return Bounds(low, -low, -low, in_use=False)
+    return Bounds(low, -low, -low)
 
 
 def dtype_of(x: Any) -> type:
@@ -75,8 +65,6 @@ class MultiTaskModule(nn.Module):
     Attributes
     ----------
     network : Network
-    clips_training : bool
-        Whether any training row lies outside; if not, training skips the (idle) clipping.
     built_for : object
         What the network was made from, to tell whether it still fits when training goes on.
     """
@@ -88,29 +76,52 @@ class MultiTaskModule(nn.Module):
     def __init__(self, network: nn.Module, bounds: Bounds, built_for: Any = None):
         super().__init__()
         self.network = network
-        self.clips_training = bounds.in_use
         self.built_for = built_for
         self.register_buffer("low", bounds.low)
         self.register_buffer("high", bounds.high)
         self.register_buffer("span", bounds.span)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Outputs of every member for its rows."""
-        return self.network(self.clip(x))
+    def forward(self, x: Tensor, clipped: bool = False) -> Tensor:
+        """Outputs of every member for its rows; ``clipped``: whether these have been clipped."""
+        return self.network(x if clipped else self.clip(x))
 
     def clip(self, x: Tensor) -> Tensor:
         """Bend values outside the bounds; exactly the identity between them."""
-        if self.training and not self.clips_training:
-            return x
-        inside = torch.clamp(x, self.low, self.high)
-        outside = x - inside
-        return inside + self.bent(outside) if outside.any() else x
+        return x if torch.equal(x, torch.clamp(x, self.low, self.high)) else self.bent(x)
 
-    def bent(self, outside: Tensor) -> Tensor:
-        """How far out a value comes that lies so far outside the bounds."""
+    def bent(self, x: Tensor, members: Tensor | None = None) -> Tensor:
+        """Values after clipping; rows (m, d) by the bounds of their ``members``, where these differ."""
+        bounds = self.low, self.high, self.span
+        low, high, span = bounds if members is None else (b[members, 0] for b in bounds)
+        inside = torch.clamp(x, low, high)
         # a column that is never clipped has an infinite span: 0 / inf * inf would be NaN
-        span = self.span.nan_to_num(posinf=1.0, neginf=1.0)
-        return span * torch.tanh(outside / span)
+        span = span.nan_to_num(posinf=1.0, neginf=1.0)
+        return inside + span * torch.tanh((x - inside) / span)
+
+    def clipped(self, data: TrainingData) -> TrainingData:
+        """Let the rows that are taken of a table be clipped.
+
+        Few rows of standardised inputs need it: they are found once, not at every step.
+        """
+        return data._replace(clip=partial(self._clip_rows, self._rows_outside(data)))
+
+    def _clip_rows(self, outside: Tensor, x: Tensor, rows: Tensor) -> Tensor:
+        """Clip inputs (K, b, d) of rows (K, b) in place; a row of the table is ``outside`` or not."""
+        at = outside[rows].view(-1).nonzero().view(-1)
+        flat = x.view(-1, x.shape[2])
+        members = at // x.shape[1] if self.low.dim() == 3 else None
+        flat.index_copy_(0, at, self.bent(flat[at], members))
+        return x
+
+    def _rows_outside(self, data: TrainingData) -> Tensor:
+        """Rows (n,) of a table in which clipping changes anything, for any member."""
+        low, high = self.low, self.high
+        if low.dim() == 3:
+            low, high = low.amax((0, 1)), high.amin((0, 1))
+        if not (low.isfinite().any() or high.isfinite().any()):
+            return torch.zeros(len(data.values), dtype=torch.bool, device=data.values.device)
+        outside = torch.cat([((x < low) | (x > high)).any(1) for x in data.x.split(CHUNK)])
+        return outside if data.where is None else outside[data.where]
 
     def keep(self, members: Tensor) -> None:
         """Let the bounds of the other members go, where each has its own; `StackAdam` cuts the rest."""

@@ -125,6 +125,8 @@ class MultiTaskNet(NeuralNet):
         """Batches over gathered rows in place of a DataLoader."""
         data, rows = dataset
         if training:
+            if self.consolidation is None:  # which mixes rows in that it remembers as they were
+                data = self.module_.clipped(data)
             self.batches_: list[Any] = [
                 self._draw(data, rows, self.batch_size, self.generators, self._counts)
             ]

@@ -25,7 +25,7 @@ from .step import EpochLosses
 from .stopping import MemberStopping
 
 SMALL_STACK_STEP = 3e7  # multiply-adds under which a second thread gains little and can lose much
-OWN = {"_parameters", "_buffers", "_modules", "generators", "built_for", "clips_training"} | {
+OWN = {"_parameters", "_buffers", "_modules", "generators", "built_for"} | {
     "_by_sharing",  # found when they are first asked for
     "_penalised",
 }
@@ -206,7 +206,6 @@ def _join_modules(modules: list[MultiTaskModule]) -> MultiTaskModule:
     """One module with the parameters of all; settings that differ become parameters at rest."""
     joint = copy.deepcopy(modules[0])
     joint.network.__dict__.pop("_penalised", None)  # found anew: settings differ
-    joint.clips_training = any(m.clips_training for m in modules)
     sizes = [m.n_members for m in modules]
     named = [dict(m.named_parameters()) for m in modules]
     for name, p in joint.named_parameters():

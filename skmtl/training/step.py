@@ -79,7 +79,7 @@ def train_step(
     optimizer.step(moving=moving, shared=phase.shared)
     if weighting.looks_again:
         with torch.no_grad():
-            again, _ = loss(module(batch.x), batch.values, batch.weight)
+            again, _ = loss(module(batch.x, batch.clipped), batch.values, batch.weight)
         weighting.after_step(again, done.moving)
     return done
 

@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 
 from skmtl._checks import check_choice, check_number
 from skmtl.sharing import Lineage, Network, inherit
-from skmtl.training import Freezing, MultiTaskModule, MultiTaskNet, Ready, SparseRows
+from skmtl.training import Freezing, MultiTaskModule, MultiTaskNet, Ready
 
 FREEZE = ["trunk", "none", "gradual"]
 MUST_MATCH = ("n_features", "hidden_layer_sizes", "activation")  # of the architecture
@@ -132,13 +132,6 @@ def start(new: Any, source: Any, how: Manner, ready: Ready) -> None:
     module.low, module.high, module.span = (
         getattr(fitted, name).to(module.low).clone() for name in ("low", "high", "span")
     )
-    x = ready.data.x
-    if isinstance(
-        x, SparseRows
-    ):  # not looked through: where nothing lies outside, clipping is idle
-        module.clips_training = bool(torch.isfinite(module.low).any())
-    else:
-        module.clips_training = bool(((x < module.low) | (x > module.high)).any())
     hold(ready.net, taken, how)
 
 

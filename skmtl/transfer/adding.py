@@ -118,7 +118,6 @@ def join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> None
         inherit(module.network, part.module_.network, lineage(net, part, names, shared=shared))
     for name in ("low", "high", "span"):
         setattr(module, name, getattr(source.module_, name).clone())
-    module.clips_training = True
     net.history = other.net_.history
     net._set_training(False)
     check_unchanged(net, (source, other), X[:LOOK])
