@@ -233,7 +233,7 @@ def inference_module(
     scalings = _scalings(preprocessing, estimator.n_features_in_)
     tasks = {str(name): copy.deepcopy(task) for name, task in estimator.tasks_.items()}
     names = list(tasks) if shown is None else [str(name) for name in shown]
-    module = InferenceModule(copy.deepcopy(estimator.module_), tasks, names, scalings)
+    module = InferenceModule(copy.deepcopy(estimator.module_).cpu(), tasks, names, scalings)
     module.check()
     return module
 

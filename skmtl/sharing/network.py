@@ -94,7 +94,9 @@ class TaskNetwork(Network):
     def linear_heads(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
         """Weight and owner of the heads' one matrix product, where they are one."""
         last: Any = self.heads.last
-        return (None, None) if self.heads.stacked else (last.weight, last.owner)
+        return (
+            (None, None) if self.heads.stacked else (last.weight, last.owner.to(last.weight.device))
+        )
 
     @property
     def n_tasks(self) -> int:

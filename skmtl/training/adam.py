@@ -172,7 +172,10 @@ class StackAdam(torch.optim.Adam):
         states = [self._state_of(p) for p in tensors]
         beta1, beta2 = group["betas"]
         steps = [s["step"] for s in states]
-        torch._foreach_add_(steps, ONE, alpha=1.0)
+        if steps[0].is_cpu:
+            torch._foreach_add_(steps, ONE, alpha=1.0)
+        else:
+            torch._foreach_add_(steps, 1)
         torch._fused_adam_(
             tensors if moved is None else moved,
             gradients,
@@ -216,7 +219,7 @@ class StackAdam(torch.optim.Adam):
         terms += [factors * p.square() for p, factors in self._uneven]
         n_members = len(self.param_groups[0]["params"][0])
         if not terms:
-            return torch.zeros(n_members)
+            return self.param_groups[0]["params"][0].new_zeros(n_members)
         return 0.5 * torch.stack([term.flatten(1).sum(1) for term in terms]).sum(0)
 
     def keep(self, members: Tensor) -> None:

@@ -110,6 +110,10 @@ class Rows(NamedTuple):
     counts: list[int] | None = None
     draw: Callable[..., TrainBatches] | None = None
 
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        """Training and validation rows there."""
+        return self.train.to(device), None if self.valid is None else self.valid.to(device)
+
 
 class TrainBatches:
     """Batches of one epoch after another, each member in an order of its own.

@@ -18,6 +18,7 @@ from torch import Generator, Tensor, nn
 
 from .adam import StackAdam
 from .batches import Rows, TrainBatches, TrainingData, ValidRows
+from .drawing import layer_generators, states
 from .gathered import GatheredAdam
 from .step import EVERYTHING, EpochLosses, EpochMean, Learner, Phase, evaluate, train_step
 from .stopping import MemberStopping
@@ -119,7 +120,8 @@ class MultiTaskNet(NeuralNet):
         """Pair the table with the training and with the validation rows."""
         data, rows = X
         self._counts, self._draw = rows.counts, rows.draw or TrainBatches
-        return (data, rows.train), None if rows.valid is None else (data, rows.valid)
+        train, valid = rows.on(data.values.device)
+        return (data, train), None if valid is None else (data, valid)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches over gathered rows in place of a DataLoader."""
@@ -161,6 +163,7 @@ class MultiTaskNet(NeuralNet):
         finally:
             self.batches_ = []
             self._set_training(False)
+            self.module_.reseed([])  # nor what it drew from
             if not self.incremental:
                 self.weighting.finish()
 
@@ -364,19 +367,14 @@ class MultiTaskNet(NeuralNet):
 
     def _reseed(self) -> None:
         """Give the layers that draw the generators of the members still in the stack."""
-        generators = self._layer_generators()
-        self.module_.reseed([generators[k] for k in self._stack])
-
-    def _layer_generators(self) -> list[Generator]:
-        if torch.device(self.device).type == "cpu":
-            return self.generators
-        if not hasattr(self, "_on_device"):  # a device draws from generators of its own
-            seeds = [g.initial_seed() for g in self.generators]
-            self._on_device = [Generator(self.device).manual_seed(seed) for seed in seeds]
-        return self._on_device
+        kept = self.__dict__.get("_on_device")
+        self._on_device = layer_generators(self.generators, self.device, kept)
+        self.module_.reseed([self._on_device[k] for k in self._stack])
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
+        if "_on_device" in state:
+            state["_on_device"] = states(state["_on_device"])
         if "module_" in self.__dict__:  # once is enough
             state["module"] = state["criterion"] = None
         return state
