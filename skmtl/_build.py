@@ -91,6 +91,6 @@ def decay(network: Network, table: Targets, alpha: float, n_rows: int) -> dict[s
     trained = {name for name, p in network.named_parameters() if p.requires_grad}
     for name, owner in network.owners().items():
         decays = name in trained and not name.endswith("bias")
-        factor = (factors[owner] if decays else torch.zeros(())) + of_scheme.get(name, 0.0)
+        factor = (factors[owner.cpu()] if decays else torch.zeros(())) + of_scheme.get(name, 0.0)
         decay[name] = float(factor.flatten()[0]) if len(factor.unique()) == 1 else factor
     return decay
