@@ -24,7 +24,7 @@ from skmtl.tasks import (
     Task,
     TaskLosses,
 )
-from skmtl.training import TrainingData
+from skmtl.training import MultiTaskModule, TrainingData, open_bounds
 from skmtl.training.step import Phase, train_step
 from skmtl.weighting import FixedWeights
 
@@ -194,9 +194,11 @@ def test_the_step_is_torchs_adam_on_the_weighted_sum_of_mean_losses():
     reference = torch.optim.Adam(
         [{"params": [p], "weight_decay": decay[n]} for n, p in theirs.named_parameters()], lr=0.01
     )
-    batch = TrainingData(x, values, weight).take(torch.arange(40).unsqueeze(0))
+    data = TrainingData(x, values, weight)
+    batch = data.take(torch.arange(40).unsqueeze(0))
+    module = MultiTaskModule(ours, open_bounds(data))
     for _ in range(5):
-        train_step(ours, TaskLosses(prepared), batch, weighting, adam)
+        train_step(module, TaskLosses(prepared), batch, weighting, adam)
         out = theirs(x.unsqueeze(0))[0]
         squared = 0.5 * (out[:, 0] - values[:, 0]) ** 2
         entropy = torch.nn.functional.cross_entropy(
@@ -214,12 +216,12 @@ def test_tasks_that_rest_do_not_move_their_heads():
     prepared = [RegressionTask().prepare(NUMBERS, np.ones(40), name="y") for _ in range(2)]
     network = HardSharing().build(architecture((1, 1)), [Generator()])
     values = torch.from_numpy(rng.normal(size=(40, 2))).float()
-    batch = TrainingData(torch.randn(40, 4), values, None).take(torch.arange(40).unsqueeze(0))
+    data = TrainingData(torch.randn(40, 4), values, None)
+    batch = data.take(torch.arange(40).unsqueeze(0))
+    module = MultiTaskModule(network, open_bounds(data))
     weighting = started(FixedWeights([1.0, 1.0]), 2, dtype=torch.float32)
     phase = Phase(active=torch.tensor([[True, False]]))
-    train_step(
-        network, TaskLosses(prepared), batch, weighting, optimizer(network, 0.1), phase=phase
-    )
+    train_step(module, TaskLosses(prepared), batch, weighting, optimizer(network, 0.1), phase=phase)
     moved = network.skip.last.weight[0].detach().abs().sum(0)
     assert moved[0] > 0
     assert moved[1] == 0

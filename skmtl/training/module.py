@@ -108,6 +108,8 @@ class MultiTaskModule(nn.Module):
     def _clip_rows(self, outside: Tensor, x: Tensor, rows: Tensor) -> Tensor:
         """Clip inputs (K, b, d) of rows (K, b) in place; a row of the table is ``outside`` or not."""
         at = outside[rows].view(-1).nonzero().view(-1)
+        if not len(at):  # of whole numbers, none is
+            return x
         flat = x.view(-1, x.shape[2])
         members = at // x.shape[1] if self.low.dim() == 3 else None
         flat.index_copy_(0, at, self.bent(flat[at], members))
