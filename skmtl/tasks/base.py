@@ -86,7 +86,7 @@ class Task(BaseEstimator, ABC):
 
     def strata(self, values: np.ndarray) -> np.ndarray:
         """Integers >= 0, shape (m,), that group encoded labels which are alike: five even bins."""
-        edges = np.quantile(values[:, 0], [0.2, 0.4, 0.6, 0.8])
+        edges = np.quantile(values[:, 0], [0.2, 0.4, 0.6, 0.8]).astype(values.dtype)
         return np.searchsorted(edges, values[:, 0])
 
     @property

@@ -79,7 +79,10 @@ class RegressionTask(Task):
         return self
 
     def encode(self, labels, *, name):
-        return ((numbers(labels, name) - self.center_) / self.scale_)[:, None]
+        values = numbers(labels, name)  # a copy
+        values -= self.center_
+        values /= self.scale_
+        return values[:, None]
 
     @property
     def n_outputs(self) -> int:

@@ -151,17 +151,21 @@ class TrainBatches:
                 self._whole = self.data.take(self.rows)
             yield self._whole
             return
-        order = self.rows.gather(1, self._shuffled(n_rows).to(self.rows.device))
+        order = self._shuffled(n_rows)
         n_gathered = rows_at_once(self.data.x, GATHERED_ROWS)
         n_batches = max(1, n_gathered // (self.batch_size * len(order)))
         for rows in order.split(n_batches * self.batch_size, dim=1):
             yield from self.data.take(rows).split(self.batch_size)
 
     def _shuffled(self, n_rows: int) -> Tensor:
-        """Positions (K, n_rows), each member's own in its order; what follows stays where it is."""
-        order = torch.arange(n_rows).repeat(len(self.rows), 1)
-        for member, count, generator in zip(order, self.counts, self.generators, strict=True):
-            torch.randperm(count, generator=generator, out=member[:count])
+        """Rows (K, n_rows), each member's own in its order; what follows stays where it is."""
+        order = (
+            self.rows.clone()
+        )  # not in 64 bits: of many rows, an order is most of what a fit adds
+        each = zip(order, self.rows, self.counts, self.generators, strict=True)
+        for shuffled, rows, count, generator in each:
+            places = torch.randperm(count, generator=generator, dtype=torch.int32).to(rows.device)
+            torch.index_select(rows[:count], 0, places, out=shuffled[:count])
         return order
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from .batches import TrainingData
+from .sparse import rows_at_once
 
 CLIP_ROWS = 2_000  # rows that place the clipping bounds; more would not move them
 CHUNK = 10_000  # rows looked at together when all are
@@ -120,9 +121,11 @@ class MultiTaskModule(nn.Module):
         low, high = self.low, self.high
         if low.dim() == 3:
             low, high = low.amax((0, 1)), high.amin((0, 1))
-        if not (low.isfinite().any() or high.isfinite().any()):
-            return torch.zeros(len(data.values), dtype=torch.bool, device=data.values.device)
-        outside = torch.cat([((x < low) | (x > high)).any(1) for x in data.x.split(CHUNK)])
+        outside = torch.zeros(len(data.x), dtype=torch.bool, device=data.values.device)
+        if low.isfinite().any() or high.isfinite().any():
+            n_rows = rows_at_once(data.x, CHUNK)
+            for part, x in zip(outside.split(n_rows), data.x.split(n_rows), strict=True):
+                part.copy_(((x < low) | (x > high)).any(1))
         return outside if data.where is None else outside[data.where]
 
     def keep(self, members: Tensor) -> None:

@@ -35,10 +35,10 @@ class SampledBatches(TrainBatches):
         self.tasks, self.shares = tasks, shares
 
     def _shuffled(self, n_rows: int) -> Tensor:
-        """Positions (K, n_rows) among each member's rows, as they are drawn."""
+        """Rows (K, n_rows) of each member, as they are drawn."""
         return torch.stack(
             [
-                self._draw(self.tasks[rows.cpu()], generator)
+                rows[self._draw(self.tasks[rows.cpu()], generator).to(rows.device)]
                 for rows, generator in zip(self.rows, self.generators, strict=True)
             ]
         )

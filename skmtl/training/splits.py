@@ -55,7 +55,7 @@ def in_common(bound: list[Bound], n_valid: int) -> tuple[list[Bound], int]:
 
 def free_rows(kept: np.ndarray, held: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Rows that are not bound, shuffled."""
-    return rng.permutation(np.flatnonzero(~(kept | held)).astype(np.int32))
+    return rng.permutation(np.arange(len(kept), dtype=np.int32)[~(kept | held)])
 
 
 def filled_up(
@@ -106,5 +106,6 @@ def _fill(
 ) -> np.ndarray:
     """Rows held and, up to ``n_valid``, a systematic sample of the free ones sorted by stratum."""
     free = free_rows(kept, held, rng)
-    free = free[np.lexsort([column[free] for column in reversed(columns)])]
+    for column in reversed(columns):  # a lexsort, in less memory
+        free = free[np.argsort(column[free], kind="stable")]
     return filled_up(held, free, n_valid, rng)
