@@ -21,6 +21,7 @@ from skorch.callbacks import (
 from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor, sharing
 from skmtl._resolve import known_names
 from skmtl.tasks import RegressionTask
+from skmtl.training.clipping import Bounds, Outside, bent
 
 QUICK = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": (8,), "random_state": 0}
 
@@ -427,3 +428,23 @@ def test_a_frame_of_one_task_is_scored_and_predicted_as_a_frame():
     X, Y = noisy(40)
     est = MultiTaskRegressor(**QUICK).fit(X, pd.DataFrame({"only": Y[:, 0]}))
     assert list(est.predict(X)) == ["only"]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_rows_are_clipped_as_they_are_gathered(apart):
+    """Only values outside are touched, and these as the module clips them: also by members' bounds."""
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(500, 7, generator=generator, dtype=torch.float64)
+    low = torch.full((7,), -4.0, dtype=torch.float64)
+    low[2] = -torch.inf
+    bounds = Bounds(low, 1 - low, torch.ones(7, dtype=torch.float64))
+    if apart:
+        shift = torch.arange(3, dtype=torch.float64).view(3, 1, 1)
+        bounds = Bounds(low - shift, 1 - low + shift, bounds.span.expand(3, 1, 7))
+    rows = torch.randint(500, (3, 40), generator=generator)
+    gathered = x[rows]
+    clipped = Outside(x, bounds).clip(gathered.clone(), rows, bounds)
+    assert_allclose(clipped, bent(gathered, bounds), rtol=1e-12)
+    inside = (gathered >= bounds.low) & (gathered <= bounds.high)
+    assert 0.7 < inside.float().mean() < 0.99
+    assert_array_equal(clipped[inside], gathered[inside])

@@ -7,10 +7,11 @@ member of a stack finish on its own.
 
 from .batches import FORWARD_ROWS, Rows, TrainingData, with_empty_row
 from .checkpoint import FitCheckpoint
+from .clipping import Bounds, clip_bounds, open_bounds
 from .copying import copied, one_member
 from .freezing import Freezing
 from .grouped_splits import grouped_split
-from .module import Bounds, MultiTaskModule, clip_bounds, dtype_of, open_bounds
+from .module import MultiTaskModule, dtype_of
 from .net import MultiTaskNet
 from .precision import MixedPrecision
 from .queries import QueryBatches, padded_rows, query_split

@@ -24,7 +24,7 @@ class TrainingData(NamedTuple):
 
     ``where`` (n,) says which row of x goes with each label; None: the same. Tables of labels that
     differ (the folds of a search) thus stand on one copy of the inputs. ``clip`` is given the
-    inputs (K, b, d) that were gathered for a batch, and their rows, and clips them in place.
+    inputs (K, b, d) gathered for a batch, and their rows of x (K, b), and clips them in place.
     """
 
     x: Tensor | SparseRows
@@ -37,7 +37,7 @@ class TrainingData(NamedTuple):
         """Gather rows (K, b) of the table."""
         x = self.inputs(rows)
         return Batch(
-            x if self.clip is None else self.clip(x, rows),
+            x if self.clip is None else self.clip(x, self._rows_of_x(rows)),
             _gather(self.values, rows),
             None if self.weight is None else _gather(self.weight, rows),
             clipped=self.clip is not None,
@@ -45,7 +45,10 @@ class TrainingData(NamedTuple):
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Gather the inputs of rows (K, b): (K, b, d)."""
-        return _gather(self.x, rows if self.where is None else self.where[rows])
+        return _gather(self.x, self._rows_of_x(rows))
+
+    def _rows_of_x(self, rows: Tensor) -> Tensor:
+        return rows if self.where is None else self.where[rows]
 
     def rows_of_inputs(self) -> Tensor:
         """Row of x of each label, (n,), also where it is the same."""
