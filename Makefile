@@ -38,7 +38,9 @@ dist: $(VENV)/test.stamp
 	done
 
 # Not in CI: takes over an hour and wants an idle machine. benchmarks/river.py needs a file more: see there.
-bench: $(VENV)/test.stamp
+bench: $(VENV)/bench.stamp
+	$(INSTALL) --no-deps libmtl==1.1.5  # of its torchvision nothing is used
+	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/schemes.py
