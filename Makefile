@@ -38,8 +38,9 @@ dist: $(VENV)/test.stamp
 	done
 
 # Not in CI: takes over an hour and wants an idle machine. benchmarks/river.py needs a file more: see there.
+# Of LibMTL's torchvision nothing is used.
 bench: $(VENV)/bench.stamp
-	$(INSTALL) --no-deps libmtl==1.1.5  # of its torchvision nothing is used
+	$(INSTALL) --no-deps libmtl==1.1.5
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/quality.py
