@@ -38,7 +38,10 @@ dist: $(VENV)/test.stamp
 	done
 
 # Not in CI: takes over an hour and wants an idle machine. benchmarks/river.py needs a file more: see there.
-bench: $(VENV)/test.stamp
+# Of LibMTL's torchvision nothing is used.
+bench: $(VENV)/bench.stamp
+	$(INSTALL) --no-deps libmtl==1.1.5
+	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/schemes.py

@@ -8,101 +8,29 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.neural_network import MLPRegressor
-from skorch import NeuralNet
+from contestants import Work, data, hand_written, plain_skorch, sklearn_mlp
 from timing import interleave
-from torch import nn
 
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.sharing import HardSharing
 
-EPOCHS = 10
-SIZES = (64, 64)
+WORK = Work(linear_skip=True)
 OF_GROUPS = {"task_column", "unseen"}  # what the estimator of mixed tasks does not have
 
 
-def data(n=20_000, d=50, n_tasks=4, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, d)).astype(np.float32)
-    Y = np.tanh(X @ rng.normal(size=(d, n_tasks)) / 5) + 0.1 * rng.normal(size=(n, n_tasks))
-    return X, Y.astype(np.float32)
-
-
 def ours(batch_size, **kwargs):
-    kwargs = {"hidden_layer_sizes": SIZES, "n_members": 1, "max_iter": EPOCHS} | kwargs
+    kwargs = {"hidden_layer_sizes": WORK.sizes, "n_members": 1, "max_iter": WORK.epochs} | kwargs
     return MultiTaskRegressor(
         batch_size=batch_size,
         early_stopping=False,
-        n_iter_no_change=EPOCHS,
+        n_iter_no_change=WORK.epochs,
         random_state=0,
         **kwargs,
-    )
-
-
-class Net(nn.Module):
-    """Trunk, heads in one matrix product, linear skip: what our default network computes."""
-
-    def __init__(self, d, n_out):
-        super().__init__()
-        self.trunk = nn.Sequential(
-            nn.Linear(d, SIZES[0]), nn.ReLU(), nn.Linear(SIZES[0], SIZES[1]), nn.ReLU()
-        )
-        self.heads = nn.Linear(SIZES[1], n_out)
-        self.skip = nn.Linear(d, n_out)
-
-    def forward(self, x):
-        return self.heads(self.trunk(x)) + self.skip(x)
-
-
-def hand_written(X, Y, batch_size):
-    """Train the loop one would write: standardised targets, masked losses, fused Adam."""
-    there = ~np.isnan(Y)
-    center, scale = np.nanmean(Y, axis=0), np.nanstd(Y, axis=0)
-    x = torch.from_numpy(X)
-    y = torch.from_numpy(np.where(there, (Y - center) / scale, 0).astype(np.float32))
-    mask = torch.from_numpy(there.astype(np.float32))
-    net = Net(X.shape[1], Y.shape[1])
-    decays = [p for name, p in net.named_parameters() if "bias" not in name]
-    biases = [p for name, p in net.named_parameters() if "bias" in name]
-    adam = torch.optim.Adam(
-        [{"params": decays, "weight_decay": 1e-4 / len(X)}, {"params": biases}], lr=1e-3, fused=True
-    )
-    for _ in range(EPOCHS):
-        for rows in torch.randperm(len(x)).split(batch_size):
-            m = mask[rows]
-            losses = (0.5 * (net(x[rows]) - y[rows]).square() * m).sum(0) / m.sum(0)
-            adam.zero_grad()
-            losses.sum().backward()
-            adam.step()
-    return net
-
-
-def plain_skorch(X, Y, batch_size):
-    net = NeuralNet(
-        Net,
-        nn.MSELoss,
-        module__d=X.shape[1],
-        module__n_out=Y.shape[1],
-        optimizer=torch.optim.Adam,
-        lr=1e-3,
-        max_epochs=EPOCHS,
-        batch_size=batch_size,
-        train_split=None,
-        verbose=0,
-    )
-    return net.fit(X, Y)
-
-
-def sklearn_mlp(batch_size):
-    return MLPRegressor(
-        hidden_layer_sizes=SIZES,
-        batch_size=batch_size,
-        max_iter=EPOCHS,
-        n_iter_no_change=EPOCHS,
     )
 
 
@@ -112,11 +40,12 @@ def training():
     gaps[np.random.default_rng(1).random(Y.shape) < 0.3] = np.nan
     no_skip = HardSharing(linear_skip=False)  # which MLPRegressor has not
     for batch_size in (64, 256, 1024):
+        work = replace(WORK, batch_size=batch_size)
         times = interleave(
             {
                 "fit": lambda: ours(batch_size).fit(X, Y),
-                "loop": lambda: hand_written(X, Y, batch_size),
-                "mlp": lambda: sklearn_mlp(batch_size).fit(X, Y),
+                "loop": lambda: hand_written(work, X, Y),
+                "mlp": lambda: sklearn_mlp(work, X, Y),
                 "same net": lambda: ours(batch_size, sharing=no_skip).fit(X, Y),
             },
             repeats=7,
@@ -129,13 +58,13 @@ def training():
     times = interleave(
         {
             "fit": lambda: ours(256).fit(X, gaps),
-            "loop": lambda: hand_written(X, gaps, 256),
+            "loop": lambda: hand_written(WORK, X, gaps),
         },
         repeats=7,
     )
     yield "fit / hand-written loop, 30 % of labels missing", times["fit"] / times["loop"], 1.10
     times = interleave(
-        {"fit": lambda: ours(256).fit(X, Y), "skorch": lambda: plain_skorch(X, Y, 256)}, repeats=3
+        {"fit": lambda: ours(256).fit(X, Y), "skorch": lambda: plain_skorch(WORK, X, Y)}, repeats=3
     )
     yield "plain skorch / fit (at least)", times["skorch"] / times["fit"], 3.5
 
@@ -176,7 +105,7 @@ def members():
 
 def prediction():
     X, Y = data()
-    est, mlp = ours(256).fit(X, Y), sklearn_mlp(256).fit(X, Y)
+    est, mlp = ours(256).fit(X, Y), sklearn_mlp(WORK, X, Y)
     many = data(n=100_000)[0]
     tensor = torch.from_numpy(many).unsqueeze(0)
 
@@ -186,9 +115,7 @@ def prediction():
 
     times = interleave({"predict": lambda: est.predict(many), "bare": bare}, repeats=25)
     yield "predict 100,000 rows / bare module", times["predict"] / times["bare"], 1.2
-    times = interleave(
-        {"ours": lambda: est.predict(X[:1]), "mlp": lambda: mlp.predict(X[:1])}, repeats=500
-    )
+    times = interleave({"ours": lambda: est.predict(X[:1]), "mlp": lambda: mlp(X[:1])}, repeats=500)
     yield "predict one row / MLPRegressor", times["ours"] / times["mlp"], 2.0
 
 

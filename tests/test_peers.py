@@ -157,7 +157,8 @@ def resnet(layers):
 def test_libmtl_dselectk(libmtl):
     """Its gates see the sample, so they get no slope here; NumPy 2.4 makes its codes all ones."""
     network = build(sharing.DSelectK(n_experts=4, k=2))
-    gate = network.body.gate
+    gate = network.body.gate.train()  # when it predicts, ours selects outright
+    gate.anneal()  # to a width of one, their kgamma
 
     def expert():
         return nn.Sequential(nn.Linear(D, 6), nn.Tanh(), nn.Linear(6, 5), nn.Tanh())
