@@ -32,6 +32,7 @@ from skmtl import (
 from skmtl._fitted import FittedMultiTask
 from skmtl._lesson import Lesson, Reading
 from skmtl._resolve import resolve
+from skmtl.streaming import rows_of
 from skmtl.targets import Column
 from skmtl.tasks import Task
 from skmtl.training import Ready, SparseRows, copied, dtype_of
@@ -42,7 +43,6 @@ class BaseMultiTask(FittedMultiTask):
 
     _n_labels: dict[Any, int]
     _stacks = True  # whether a search may train it together with others
-    trunk: Any = None  # SoftSharingEnsemble has none
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class BaseMultiTask(FittedMultiTask):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None, qid=None):
+    def fit(self, X, y=None, sample_weight=None, qid=None):
         """Train on a table of targets, one column a task.
 
         Parameters
@@ -106,8 +106,10 @@ class BaseMultiTask(FittedMultiTask):
             Finite numbers, best standardised. float32 in C order is used without a copy, a sparse
             matrix (CSR) is written out batch by batch, and not clipped. With a
             ``trunk``, what it takes: (n, channels, height, width), a DataFrame with categories, ...
+            Or a torch Dataset of pairs (x, y), a row each; see `skmtl.streaming.chunks` for y.
         y : DataFrame, array-like of shape (n, T) or (n,)
-            Targets. NaN, None and pd.NA mean that a label is missing; a row may miss them all.
+            Targets; left out where X is a Dataset. NaN, None and pd.NA mean that a label is missing; a
+            row may miss them all.
         sample_weight : array-like of shape (n,) or (n, T), default=None
             Weight of each row, or of each label. Zero: as if the label were missing.
         qid : array-like of shape (n,), default=None
@@ -131,7 +133,7 @@ class BaseMultiTask(FittedMultiTask):
             X, y, sample_weight, first=not keep, classes=None, one_epoch=False, qid=qid
         )
 
-    def partial_fit(self, X, y, sample_weight=None, classes=None, qid=None):
+    def partial_fit(self, X, y=None, sample_weight=None, classes=None, qid=None):
         """Train one epoch on these rows, going on from what is there.
 
         The first call settles the tasks, their classes and units, the network, its members and
@@ -194,7 +196,7 @@ class BaseMultiTask(FittedMultiTask):
 
     def _learn(self, X, y, sample_weight, *, first, classes, one_epoch, shares=None, qid=None):
         told = {"first": first, "classes": classes, "one_epoch": one_epoch, "shares": shares}
-        before = vars(self).copy()
+        before, (X, y) = vars(self).copy(), rows_of(X, y)
         try:
             return self._learn_or_raise(X, y, sample_weight, qid=qid, **told)
         except BaseException as error:
@@ -206,7 +208,7 @@ class BaseMultiTask(FittedMultiTask):
     def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares, qid):
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
-        dtype = _table.precision(_n_rows(X), device) if first else self.module_.dtype
+        dtype = _table.precision(_inputs.n_rows(X), device) if first else self.module_.dtype
         X = _inputs.read(self, X, dtype, first=first)
         x = _table.inputs_to_device(X, device)
         reading = self._read(x, y, sample_weight, first=first, classes=classes, qid=qid)
@@ -389,10 +391,3 @@ class BaseMultiTask(FittedMultiTask):
         arrays = list(by_task.values())
         alone = len(self.tasks_) == 1 and next(iter(self.tasks_.values())).several
         return arrays[0] if self._container.kind == "vector" or alone else arrays
-
-
-def _n_rows(X: Any) -> int:
-    shape = getattr(X, "shape", None)
-    if shape:
-        return int(shape[0])
-    return len(X) if hasattr(X, "__len__") else 0

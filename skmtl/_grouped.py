@@ -54,15 +54,18 @@ class GroupedLesson(Lesson):
     criterion: GroupedLosses
 
     def __init__(self, x: Tensor, table: Targets, task: Task, weights: np.ndarray):
+        like = _table.to_device(
+            table.values[:0], str(x.device)
+        )  # inputs of a trunk may be integers
         criterion = GroupedLosses(
-            task, torch.from_numpy(weights).to(x), torch.ones(len(weights)).to(x)
+            task, torch.from_numpy(weights).to(like), torch.ones(len(weights)).to(like)
         )
         super().__init__(x, table, criterion)
         counts = np.ones(len(self.table.values))
         if self.table.weight is not None:
             counts = self.table.weight[:, 0].astype(float)
         self.totals = np.bincount(self._task_of_row, counts, minlength=len(weights))
-        criterion.set_totals(torch.from_numpy(self.totals).to(x))
+        criterion.set_totals(torch.from_numpy(self.totals).to(like))
 
     @property
     def _task_of_row(self) -> np.ndarray:
@@ -90,7 +93,7 @@ class GroupedLesson(Lesson):
         decay = super().decay(network, alpha)
         own = np.divide(alpha, self.totals, out=0 * self.totals, where=self.totals > 0)
         for name, p in network.named_parameters():
-            if name.startswith("heads."):
+            if name.removeprefix("inner.").startswith("heads."):
                 factors = np.repeat(own[:, None], p.shape[2], axis=1)
                 factors[:, -1] = 0  # biases are free
                 decay[name] = torch.from_numpy(factors).unsqueeze(-1)
@@ -154,8 +157,14 @@ def require_few(plan: _engine.Plan, n_rows: int, task: Task) -> None:
 
 
 def with_tasks(values: np.ndarray, tasks: np.ndarray) -> np.ndarray:
-    """Values (n, m) and the number of each row's task after them."""
-    out = np.empty((len(values), values.shape[1] + 1), values.dtype)
+    """Values (n, m) and the number of each row's task after them.
+
+    Small integers, bytes of images say, become wide enough for the numbers.
+    """
+    dtype = values.dtype
+    if dtype.kind != "f":
+        dtype = np.promote_types(dtype, np.int32)
+    out = np.empty((len(values), values.shape[1] + 1), dtype)
     out[:, :-1], out[:, -1] = values, tasks
     return out
 

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from skmtl.sharing.base import TrunkPlan
+from skmtl.streaming import inputs_of
 from skmtl.trunks import Trunk
 from skmtl.trunks.base import as_trunk, identity_of, make_module, width_of
 
@@ -29,13 +30,27 @@ def read(estimator: Any, X: Any, dtype: Any, *, first: bool, where: Any = None) 
     first : bool
         Whether this is a new fit: then the trunk learns from X, of the rows ``where`` (None: all).
     """
-    trunk = _trunk_of(estimator, first=first)
+    trunk, X = _trunk_of(estimator, first=first), inputs_of(X)
     if trunk is None:
         return validate_data(estimator, X, dtype=dtype, accept_sparse="csr", reset=first)
     if trunk.takes_tables:
         validate_data(estimator, X, skip_check_array=True, reset=first)
     else:
         X = validate_data(estimator, X, dtype=KINDS, allow_nd=True, reset=first)
+    return _encoded(estimator, trunk, X, first=first, where=where)
+
+
+def read_features(estimator: Any, X: Any, dtype: Any, *, first: bool) -> np.ndarray:
+    """Rows (n, d) of what is left of a table that was looked at as a whole; else as `read`."""
+    trunk = _trunk_of(estimator, first=first)
+    if trunk is None:
+        return check_array(X, dtype=dtype, input_name="X", estimator=estimator)
+    if not trunk.takes_tables:
+        X = check_array(X, dtype=KINDS, allow_nd=True, input_name="X", estimator=estimator)
+    return _encoded(estimator, trunk, X, first=first)
+
+
+def _encoded(estimator: Any, trunk: Trunk, X: Any, *, first: bool, where: Any = None) -> np.ndarray:
     if first:
         trunk.prepare(X if where is None else _rows(X, where))
     encoded = trunk.encode(X)
@@ -67,6 +82,14 @@ def tag(tags: Any, estimator: Any) -> None:
     tables = isinstance(trunk, Trunk) and trunk.takes_tables
     tags.input_tags.allow_nan = tags.input_tags.categorical = tables
     tags.input_tags.three_d_array = trunk is not None and not tables
+
+
+def n_rows(X: Any) -> int:
+    """Rows of X, which nothing is known of yet."""
+    shape = getattr(X, "shape", None)
+    if shape:
+        return int(shape[0])
+    return len(X) if hasattr(X, "__len__") else 0
 
 
 def _rows(X: Any, where: Any) -> Any:

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import validate_data
 
-from skmtl import _checks, _engine, _grouped, _parameters, _queries, _table, _tuning, targets, tasks
+from skmtl import _engine, _grouped, _inputs, _parameters, _queries, _table, _tuning, targets, tasks
 from skmtl._base import BaseMultiTask
+from skmtl._checks import check_choice
 from skmtl._grouped import GroupedLesson
 from skmtl._lesson import Lesson, Reading
 from skmtl._task_labels import OfTasks, labels_of, numbered, positions, scores_by_task
+from skmtl.streaming import inputs_of, rows_of
 from skmtl.targets import Targets
 from skmtl.training import copied
 
@@ -83,7 +85,7 @@ class LongForm(BaseMultiTask):
         self.task_column = task_column
         self.unseen = unseen
 
-    def fit(self, X, y, sample_weight=None, sample_task=None, qid=None):
+    def fit(self, X, y=None, sample_weight=None, sample_task=None, qid=None):
         """Train on a table of targets, one column a task, or on one target and the task of each row.
 
         Parameters
@@ -112,9 +114,10 @@ class LongForm(BaseMultiTask):
             began, if the loss of a task stops being a number. The estimator then is what it was
             before the call.
         """
+        X, y = rows_of(X, y)
         return super().fit(self._of_tasks(X, sample_task), y, sample_weight, qid)
 
-    def partial_fit(self, X, y, sample_weight=None, classes=None, sample_task=None, qid=None):
+    def partial_fit(self, X, y=None, sample_weight=None, classes=None, sample_task=None, qid=None):
         """Train one epoch on these rows, going on from what is there.
 
         The first call settles the tasks, their classes and units, the network, its members and
@@ -140,6 +143,7 @@ class LongForm(BaseMultiTask):
         self : object
             The estimator.
         """
+        X, y = rows_of(X, y)
         return super().partial_fit(self._of_tasks(X, sample_task), y, sample_weight, classes, qid)
 
     def predict(self, X, return_std=False, sample_task=None):
@@ -271,20 +275,15 @@ class LongForm(BaseMultiTask):
                 f"The task of a row is said once: by sample_task, or by task_column="
                 f"{self.task_column!r}. Found both."
             )
-        return OfTasks(X, sample_task)
+        return OfTasks(inputs_of(X), sample_task)
 
     def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares, qid):
         told = {"first": first, "classes": classes, "one_epoch": one_epoch, "shares": shares}
-        _checks.check_choice(self.unseen, "unseen", ["shared", "error"])
+        check_choice(self.unseen, "unseen", ["shared", "error"])
         if isinstance(X, OfTasks) and X.task is None and self.task_column is None:
             if not first:
                 self._require_tasks(X)
             X = X.X  # the last fit had tasks of rows, this one has none
-        if isinstance(X, OfTasks) and self.trunk is not None:
-            raise ValueError(
-                f"A trunk takes rows that have all tasks. Found trunk={self.trunk!r} and a task for "
-                "each row: leave out task_column and sample_task, or trunk."
-            )
         if not isinstance(X, OfTasks):
             if not first and hasattr(self, "task_labels_"):
                 self._require_tasks(OfTasks(X, None))
@@ -301,7 +300,7 @@ class LongForm(BaseMultiTask):
         features, labels = self._take_apart(X, reset=first)
         n = len(labels)
         dtype = _table.precision(n, device) if first else self.module_.dtype
-        features = check_array(features, dtype=dtype, input_name="X", estimator=self)
+        features = _inputs.read_features(self, features, dtype, first=first)
         reading, plan = self._read_long(features, labels, y, sample_weight, first, classes)
         previous = None if first else copied(self.net_)
         ready = _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
@@ -329,7 +328,8 @@ class LongForm(BaseMultiTask):
             self._check_tasks_are_the_same([column], known)
         task = prepared[column.name]
         _queries.attach([column], [task], None)  # refuses what ranks
-        table = targets.encode([column], [task], [weights], dtype=features.dtype)
+        dtype = np.float64 if features.dtype == np.float64 else np.float32
+        table = targets.encode([column], [task], [weights], dtype=dtype)
         names = dict.fromkeys(self.task_labels_.tolist(), task)
         plan = self._plan(names, _parameters.check_device(self.device))
         gathered = _grouped.gathered_plan(plan, column.name, task)
@@ -369,7 +369,7 @@ class LongForm(BaseMultiTask):
             return super()._forward(X)
         X = X if isinstance(X, OfTasks) else self._of_tasks(X, None)
         features, labels = self._take_apart(X, reset=False)
-        features = check_array(features, dtype=self.module_.dtype, input_name="X", estimator=self)
+        features = _inputs.read_features(self, features, self.module_.dtype, first=False)
         own = self._positions(labels, where=None)
         if self.module_.network.gathers:
             return _engine.infer(

@@ -33,6 +33,8 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
         neither knows of the other: learned from the towers, or given, in the order of y's columns
         or as a DataFrame with their names (those of ``tasks_``: "y0", "y1", ... where y is an
         array). It must be symmetric without negative eigenvalues.
+    trunk : nn.Module, callable, Trunk or None, default=None
+        What the towers see of X, a copy for each, which is tied like a hidden layer.
     loss_weights : dict, array-like of shape (T,), str, object or None, default=None
     schedule : {"joint", "alternating", "progressive"} or Schedule, default="joint"
     hidden_layer_sizes : tuple of int, default=(128, 128)
@@ -62,8 +64,8 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
     ----------
     task_relation_ : DataFrame of shape (T, T)
         Correlations of the fitted towers, with the tasks' names: between tasks of one kind those
-        of their last layers, between others those of their hidden layers (of what they learned;
-        with "uniform", of their weights). Averaged over members.
+        of their last layers, between others those of their hidden layers and trunks (of what they
+        learned; with "uniform", of their weights). Averaged over members.
 
     See Also
     --------
@@ -96,6 +98,7 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
         *,
         strength=0.01,
         relation="learned",
+        trunk=None,
         loss_weights=None,
         schedule="joint",
         hidden_layer_sizes=(128, 128),
@@ -121,6 +124,7 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
         self.tasks = tasks
         self.strength = strength
         self.relation = relation
+        self.trunk = trunk
         self.loss_weights = loss_weights
         self.schedule = schedule
         self.hidden_layer_sizes = hidden_layer_sizes

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "consolidation": {"_checks"},
     "training": set(),
     "targets": {"tasks"},
+    "streaming": {"_checks"},
     "_spans": {"_checks", "_resolve", "targets", "tasks"},
     "model_selection": {
         "_base",
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     },
     "_queries": {"_lesson", "_table", "targets", "tasks", "training"},
     "metrics": {"_checks", "_html", "_parameters", "_queries", "_spans", "targets"},
-    "inspection": {"_checks", "_html", "metrics", "model_selection"},
+    "inspection": {"_checks", "_html", "_spans", "metrics", "model_selection"},
     "meta": {"_checks", "_parameters", "targets"},
     "transfer": {
         "_base",
@@ -54,7 +55,7 @@ ONLY = {
     "skorch": {"training", "_parameters", "inspection", "model_selection"},
     "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
     | {"metrics", "model_selection", "inspection", "meta", "transfer"}
-    | {"_fit_tasks", "_long_form", "_queries", "_task_labels", "trunks"},
+    | {"_fit_tasks", "_long_form", "_queries", "_task_labels", "streaming", "trunks"},
     "matplotlib": {"inspection"},
     "torchjd": {"weighting"},
 }

@@ -1,12 +1,19 @@
 """Mixed precision on the CPU, against the same fit in float32."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from skorch.callbacks import Callback
+from skorch.hf import AccelerateMixin
 
 from skmtl import MultiTaskRegressor
-from skmtl.training import MixedPrecision
+from skmtl.training import MixedPrecision, MultiTaskNet
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 rng = np.random.default_rng(0)
@@ -54,3 +61,63 @@ def test_where_it_makes_no_sense_it_is_refused():
         MultiTaskRegressor(**QUICK, callbacks=[MixedPrecision()]).fit(X[:100], Y[:100])
     with pytest.raises(ValueError, match=r"does not go with loss_weights=.*'pcgrad'"):
         MultiTaskRegressor(**QUICK, loss_weights="pcgrad", callbacks=[MixedPrecision()]).fit(X, Y)
+
+
+@pytest.fixture
+def accelerator():
+    """Make an accelerator; the package keeps one configuration a process."""
+    yield lambda precision: Accelerator(cpu=True, mixed_precision=precision)
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_an_accelerator_that_casts_nothing_changes_nothing(accelerator):
+    ours = accelerator("no")
+    plain = MultiTaskRegressor(**QUICK).fit(X, Y)
+    est = MultiTaskRegressor(**QUICK, device=ours.device, callbacks=[MixedPrecision(ours)])
+    assert_array_equal(est.fit(X, Y).predict(X), plain.predict(X))
+    small = MultiTaskRegressor(**QUICK, loss_weights="pcgrad", callbacks=[MixedPrecision(ours)])
+    expected = MultiTaskRegressor(**QUICK, loss_weights="pcgrad").fit(X[:100], Y[:100])
+    assert_array_equal(small.fit(X[:100], Y[:100]).predict(X), expected.predict(X))
+
+
+def test_an_accelerator_casts_as_torch_does(accelerator):
+    ours = accelerator("bf16")
+    expected = MultiTaskRegressor(**QUICK, callbacks=[MixedPrecision()]).fit(X, Y)
+    est = MultiTaskRegressor(
+        **QUICK, device=ours.device, callbacks=[Dtypes(), MixedPrecision(ours)]
+    )
+    assert_array_equal(clone(est).fit(X, Y).predict(X), expected.predict(X))
+    assert est.fit(X, Y).net_.seen_dtypes == {(torch.bfloat16, torch.float32)}
+    plain = MultiTaskRegressor(**QUICK).fit(X, Y)
+    difference = np.sqrt(np.mean((est.predict(X) - plain.predict(X)) ** 2, axis=0)) / Y.std(0)
+    assert (difference < 0.05).all()
+    assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"mixed_precision": "fp16"}, ValueError, "'bf16' or 'no'.*Found 'fp16'"),
+        ({"num_processes": 4}, ValueError, "of one process.*Found 4"),
+        ({"device": torch.device("cuda:1")}, ValueError, "device=accelerator.device"),
+    ],
+    ids=["fp16", "processes", "device"],
+)
+def test_what_an_accelerator_may_ask_for_in_vain_is_refused(change, error, words):
+    asked = {"mixed_precision": "bf16", "num_processes": 1, "device": torch.device("cpu")}
+    other = SimpleNamespace(**{**asked, **change}, autocast=None)
+    with pytest.raises(error, match=words):
+        MultiTaskRegressor(**QUICK, callbacks=[MixedPrecision(other)]).fit(X, Y)
+    with pytest.raises(TypeError, match="must be an accelerate"):
+        MultiTaskRegressor(**QUICK, callbacks=[MixedPrecision("bf16")]).fit(X, Y)
+
+
+def test_skorchs_mixin_works_on_a_step_that_is_never_taken(monkeypatch):
+    """Why it is not the way: should this change, docs/shipping.md has to."""
+    taken = []
+    own = {"train_step", "train_step_single", "get_iterator"} & set(vars(AccelerateMixin))
+    assert {"train_step", "train_step_single"} <= own
+    for name in ("train_step", "train_step_single"):
+        monkeypatch.setattr(MultiTaskNet, name, lambda *args: taken.append(1), raising=False)
+    MultiTaskRegressor(**QUICK).fit(X, Y)
+    assert not taken

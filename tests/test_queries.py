@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Generator
 
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor, _parameters
+from skmtl.inspection import TaskGrouping, gradient_conflict, transfer_gain
 from skmtl.metrics import multitask_scorer, score_table, task_scorer
 from skmtl.model_selection import BatchedGridSearchCV
 from skmtl.tasks import RankingTask
@@ -314,3 +315,34 @@ def test_errors_say_what_is_missing():
     with pytest.raises(ValueError, match="rows that have a task each"):
         clone(est).fit(X, y, sample_task=qid, qid=qid)
     assert est.score(X, y, qid=np.zeros(50)) == pytest.approx(ndcg_score([y], [est.predict(X)]))
+
+
+def test_gains_groups_and_conflicts_are_found_with_queries():
+    X, Y, qid = mixed()
+    est = MultiTaskClassifierRegressor({"rank": RankingTask()}, **QUICK)
+    gain = transfer_gain(est, X, Y, qid=qid, cv=3)
+    folds = list(GroupKFold(3, shuffle=True, random_state=0).split(X, Y, qid))
+    for names, kind in ((list(Y), "multi"), (["rank"], "single"), (["size"], "single")):
+        own = clone(est).set_params(tasks={"rank": RankingTask()} if "rank" in names else "infer")
+        for fold, (train, test) in enumerate(folds):
+            own.fit(X[train], Y[names].iloc[train], qid=qid[train])
+            scores = multitask_scorer()(own, X[test], Y[names].iloc[test], qid=qid[test])
+            for name in names:
+                assert gain.scores.loc[fold, (name, kind)] == pytest.approx(scores[name], abs=1e-9)
+    piped = make_pipeline(StandardScaler(), est)
+    assert transfer_gain(piped, X, Y, qid=qid, cv=2).table["gain"].notna().all()
+    with pytest.raises(ValueError, match="pass qid="):
+        transfer_gain(est, X, Y, cv=2)
+    assert gradient_conflict(est, X, Y, qid=qid).cosines.notna().all(axis=None)
+    groups = TaskGrouping(piped, n_groups=2).fit(X, Y, qid=qid)
+    each = [
+        fitted.score(X, Y[names], qid=qid) * len(names)
+        for names, fitted in zip(groups.groups_, groups.estimators_, strict=True)
+    ]
+    with config_context(enable_metadata_routing=True):
+        assert groups.score(X, Y, qid=qid) == pytest.approx(sum(each) / 3)
+        asked = est.set_fit_request(qid=True).set_score_request(qid=True)
+        again = TaskGrouping(make_pipeline(StandardScaler(), asked), n_groups=2)
+        again.set_fit_request(qid=True).set_score_request(qid=True)
+        found = cross_validate(again, X, Y, cv=GroupKFold(2), params={"groups": qid, "qid": qid})
+        assert np.isfinite(found["test_score"]).all()

@@ -29,7 +29,7 @@ from skmtl.sharing import (
     RelatedSharing,
     SoftSharing,
 )
-from skmtl.sharing.experts import gated
+from skmtl.sharing.extraction import gated
 from skmtl.sharing.related import correlation
 from skmtl.sharing.selection import smooth_step
 from skmtl.sharing.soft import trace_norm

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.model_selection import GridSearchCV, KFold
+from torch import nn
 
 from skmtl import MultiTaskClassifierRegressor, SoftSharingEnsemble
 from skmtl.inspection import TaskRelationDisplay
+from skmtl.model_selection import BatchedGridSearchCV
 from skmtl.sharing import RelatedSharing, SoftSharing
 
 NAMES = [*(f"{group}{i}" for group in "abc" for i in range(3)), "outlier"]
@@ -113,6 +115,44 @@ def test_search_over_strength_and_relation(mixed):
     search = GridSearchCV(est, grid, cv=KFold(2)).fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert "sharing" not in est.get_params()
+
+
+@pytest.mark.parametrize(
+    "relation", ["learned", "uniform", np.eye(4)], ids=["learned", "one", "no"]
+)
+def test_every_tower_has_a_trunk(relation):
+    X, Y, X_test, Y_test = planted(2, n=200)
+    Y = Y[["a0", "a1", "c0", "outlier"]]
+    est = SoftSharingEnsemble(
+        relation=relation, trunk=linear, **{**SMALL, "hidden_layer_sizes": ()}
+    ).fit(X, Y)
+    weight = est.module_.network.trunk.effective("0-weight")
+    assert weight.shape == (4, 4, 8, 12)
+    assert est.score(X_test, Y_test[Y.columns]) > 0.5
+    if isinstance(relation, str) and relation == "learned":
+        assert est.task_relation_.loc["a0", "a1"] > 0.65
+        assert est.task_relation_.loc["a0", "c0"] < -0.65
+
+
+def linear(shape):
+    return nn.Sequential(nn.Linear(*shape, 8), nn.Tanh())
+
+
+def test_trunks_of_tasks_of_two_kinds_are_compared():
+    X, Y, _, _ = planted(1, n=200)
+    Y = Y[["a0", "a1", "b0"]].assign(a1=np.where(Y["a1"].isna(), None, Y["a1"] > 0))
+    params = {**SMALL, "hidden_layer_sizes": ()}
+    relation = SoftSharingEnsemble(trunk=linear, **params).fit(X, Y).task_relation_
+    assert abs(relation.loc["a0", "a1"]) > abs(relation.loc["b0", "a1"])
+
+
+def test_a_trunk_is_searched_as_in_stacks(mixed):
+    X, Y = mixed
+    est = SoftSharingEnsemble(trunk=linear, **{**SMALL, "max_iter": 3})
+    grid = {"strength": [0.01, 1.0]}
+    each = GridSearchCV(est, grid, cv=KFold(2)).fit(X, Y).cv_results_["mean_test_score"]
+    both = BatchedGridSearchCV(est, grid, cv=KFold(2)).fit(X, Y).cv_results_["mean_test_score"]
+    assert_allclose(both, each, atol=1e-3)
 
 
 def test_the_heat_map_shows_related_tasks_side_by_side(fits):

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor, sharing
 from skmtl import tasks as family
 from skmtl._resolve import known_names
+from skmtl.inspection import TaskGrouping, transfer_gain
 from skmtl.metrics import multitask_scorer, score_table
 from skmtl.model_selection import BatchedGridSearchCV, MultiTaskStratifiedKFold, cross_val_predict
 from skmtl.tasks import (
@@ -272,12 +273,52 @@ def test_columns_that_do_not_fit_together_are_refused(tasks, message):
         MultiTaskClassifierRegressor(tasks).fit(X, Y)
 
 
-def test_transfer_gain_refuses_tasks_of_several_columns():
-    from skmtl.inspection import transfer_gain
+def test_a_task_of_several_columns_gains_as_one():
+    tasks, Y = table("labels", "exposed", "regression", gaps=True)
+    Y = Y[["l1", "days", "regression", "l0", "exposed", "l2"]]
+    folds = list(KFold(2).split(X))
+    gain = transfer_gain(MultiTaskClassifierRegressor(tasks, **QUICK), X, Y, cv=folds)
+    assert gain.table.index.tolist() == ["labels", "regression", "exposed"]
+    alone = {"labels": ["l1", "l0", "l2"], "exposed": ["days", "exposed"]}
+    for name, columns in alone.items():
+        est = MultiTaskClassifierRegressor({name: tasks[name]}, **QUICK)
+        for fold, (train, test) in enumerate(folds):
+            est.fit(X.iloc[train], Y[columns].iloc[train])
+            score = multitask_scorer()(est, X.iloc[test], Y[columns].iloc[test])[name]
+            assert gain.scores.loc[fold, (name, "single")] == pytest.approx(score, abs=1e-6)
+    with pytest.raises(ValueError, match="two tasks or more"):
+        transfer_gain(MultiTaskClassifierRegressor("multilabel"), X, Y[alone["labels"]])
+    with pytest.raises(ValueError, match=r"\['l1'\], which y has not. The tasks are \['labels'"):
+        transfer_gain(MultiTaskClassifierRegressor(tasks), X, Y, metrics={"l1": "f1"})
 
-    tasks, Y = table("labels", "regression")
-    with pytest.raises(ValueError, match="Each task must be a column of y"):
-        transfer_gain(MultiTaskClassifierRegressor(tasks, **QUICK), X, Y, cv=2)
+
+def test_tasks_of_several_columns_are_grouped_as_one():
+    tasks, Y = table("labels", "exposed", "regression", "count", gaps=True)
+    tasks["count"] = CountTask("days")  # which two groups may read
+    Y = Y[["l1", "days", "regression", "l0", "count", "exposed", "l2"]]
+    est = MultiTaskClassifierRegressor(tasks, **QUICK)
+    weight = np.ones((N, 4))
+    weight[::3, 1] = 0  # the regression
+    groups = TaskGrouping(est, n_groups=3).fit(X, Y, weight)
+    names = ["labels", "regression", "count", "exposed"]
+    assert list(groups.affinity_) == names
+    assert sorted(name for group in groups.groups_ for name in group) == sorted(names)
+    predicted = groups.predict(X)
+    assert list(predicted) == ["l1", "regression", "l0", "count", "exposed", "l2"]
+    scores = []
+    for group, fitted in zip(groups.groups_, groups.estimators_, strict=True):
+        read = {c for n in group for c in KINDS[n][1]}
+        read |= {"days"} if "count" in group else set()
+        columns = [c for c in Y if c in read]
+        own = clone(est).set_params(tasks={n: tasks[n] for n in group})
+        at = [names.index(n) for n in names if n in group]
+        own.fit(X, Y[columns], weight[:, at])
+        pd.testing.assert_frame_equal(fitted.predict(X), own.predict(X))
+        scores += [own.score(X, Y[columns])] * len(group)
+    assert groups.score(X, Y) == pytest.approx(np.mean(scores))
+    assert list(groups.predict_proba(X)) == ["labels"]
+    whole = TaskGrouping(MultiTaskClassifierRegressor(tasks["labels"], **QUICK))
+    assert whole.fit(X, Y[["l0", "l1", "l2"]]).groups_ == [["y"]]
 
 
 def test_all_kinds_go_into_a_torch_module():

@@ -15,8 +15,9 @@ from torch import nn
 
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.model_selection import BatchedGridSearchCV
-from skmtl.sharing import CGC, HardSharing, MMoE, NoSharing, SoftSharing
-from skmtl.trunks import ConvTrunk, TextTrunk
+from skmtl.sharing import CGC, HardSharing, MMoE, NoSharing, RelatedSharing, SoftSharing
+from skmtl.tasks import RegressionTask
+from skmtl.trunks import ConvTrunk, TabularTrunk, TextTrunk
 from skmtl.trunks.base import as_trunk, identity_of
 
 FAST = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -171,6 +172,30 @@ def test_without_sharing_a_task_beside_others_is_the_task_alone(digits):
     np.testing.assert_allclose(together.fit(X, y).predict(X)["ink"], alone, rtol=1e-4)
 
 
+def test_trunks_related_by_the_identity_are_not_shared_and_fully_related_ones_are_one(digits):
+    X, y = digits
+    asked = {**FAST, "trunk": ConvTrunk((3,)), "alpha": 0.0}
+    apart = MultiTaskClassifierRegressor(sharing="none", **asked).fit(X, y)
+    scheme = RelatedSharing(strength=0, relation=np.eye(3), layers="hidden")
+    free = MultiTaskClassifierRegressor(sharing=scheme, **asked).fit(X, y)
+    np.testing.assert_allclose(outputs(free, X), outputs(apart, X), rtol=1e-3, atol=1e-4)
+    scheme = RelatedSharing(strength=0.01, relation=np.ones((3, 3)))
+    trunk = MultiTaskClassifierRegressor(sharing=scheme, **asked).fit(X, y).module_.network.trunk
+    weight = trunk.effective("0-weight").detach()
+    assert (weight - weight[:, :1]).abs().max() < 1e-6
+    assert (weight[:, 0] - trunk.parts()["0-weight"].centre[:, 0]).abs().max() > 1e-3
+
+
+def test_a_new_relation_leaves_trunks_as_they_are(digits):
+    X, y = digits
+    est = MultiTaskClassifierRegressor(sharing="related", trunk=ConvTrunk((3,)), **FAST).fit(X, y)
+    before = outputs(est, X)
+    mixing = est.module_.network.trunk.mixing.detach().clone()
+    est.module_.network.anneal()
+    assert (est.module_.network.trunk.mixing - mixing).abs().max() > 1e-3
+    np.testing.assert_allclose(outputs(est, X), before, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("penalty", ["l2", "l1"])
 def test_soft_sharing_of_trunks_reaches_from_towers_to_one(digits, penalty):
     X, y = digits
@@ -280,11 +305,68 @@ def test_what_is_no_trunk_is_refused_before_training(digits, trunk, error, words
     assert not hasattr(est, "trunk_")
 
 
-def test_tasks_of_rows_and_a_trunk_are_refused_together(digits):
+@pytest.mark.parametrize("sharing", ["hard", "mmoe", "none"])
+@pytest.mark.parametrize("weights", [None, "uw"], ids=str)
+def test_tasks_of_rows_on_a_trunk_are_those_of_a_column_per_task(digits, sharing, weights):
     X, y = digits
-    est = MultiTaskRegressor(trunk=ConvTrunk((3,)), **FAST)
-    with pytest.raises(ValueError, match="leave out task_column and sample_task, or trunk"):
-        est.fit(X, y["ink"], sample_task=np.arange(300) % 2)
+    task, ink = np.arange(300) % 4, y["ink"].to_numpy() / 10
+    wide = np.where(task[:, None] == np.arange(4), ink[:, None], np.nan)
+    asked = {**FAST, "sharing": sharing, "trunk": ConvTrunk((3,)), "loss_weights": weights}
+    est = MultiTaskRegressor(RegressionTask(standardize=False), **asked)
+    columns = clone(est).fit(X, wide)
+    rows = clone(est).fit(X, ink, sample_task=task)
+    gathers = sharing == "hard" and weights is None
+    assert rows.module_.network.gathers == gathers  # a step looks at the heads of its rows
+    expected = columns.predict(X)[np.arange(300), task]
+    assert expected.std() > 0.02
+    np.testing.assert_allclose(rows.predict(X, sample_task=task), expected, atol=2e-4)
+
+
+def test_tasks_of_rows_on_a_trunk_outnumber_bytes_and_go_on(digits):
+    X, _ = digits
+    pixels = (X * 255).astype(np.uint8)
+    task = np.arange(300)  # a byte counts to 255
+    target = np.where(task % 2, 3.0, -3.0)
+    est = MultiTaskRegressor(RegressionTask(standardize=False), trunk=nn.Flatten(), **FAST)
+    est.set_params(hidden_layer_sizes=(), n_members=1, max_iter=300, learning_rate_init=0.05)
+    est.fit(pixels / np.float32(255), target, sample_task=task)
+    floats = est.predict(pixels / np.float32(255), sample_task=task)
+    assert np.corrcoef(floats, target)[0, 1] > 0.99  # each has the head that its number says
+    est.set_params(trunk=Halved(), max_iter=3).fit(pixels, target, sample_task=task)
+    same = clone(est).fit(pixels.astype(np.float32), target, sample_task=task)
+    np.testing.assert_array_equal(
+        est.predict(pixels, sample_task=task),
+        same.predict(pixels.astype(np.float32), sample_task=task),
+    )
+    before = est.predict(pixels, sample_task=task)
+    est.partial_fit(pixels, target, sample_task=task)
+    assert (est.predict(pixels, sample_task=task) != before).any()
+    new = est.predict(pixels[:1], sample_task=["another"])
+    every = est.predict(np.repeat(pixels[:1], 300, axis=0), sample_task=task)
+    np.testing.assert_allclose(new, every.mean(), rtol=1e-4)
+
+
+class Halved(nn.Module):
+    """Pixels as they are, over 128."""
+
+    def forward(self, x):
+        return x.flatten(1) / 128
+
+
+def test_a_table_with_categories_may_say_the_task_of_its_rows():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"shop": rng.choice(["n", "s"], 400), "kind": rng.choice(list("abc"), 400)})
+    X["size"] = np.where(rng.random(400) < 0.1, np.nan, 1e5 * rng.normal(size=400))
+    sign = np.where(X["shop"] == "n", 1.0, -1.0)
+    y = sign * (X["kind"] == "a") + X["size"].fillna(0) / 1e5
+    asked = {"n_members": 1, "learning_rate_init": 0.02, "random_state": 0}
+    est = MultiTaskRegressor(trunk=TabularTrunk(), task_column="shop", **asked).fit(X, y)
+    assert est.score(X, y) > 0.95
+    assert list(est.trunk_.categories_) == ["kind"]
+    assert est.n_features_in_ == 3
+    swapped = X[["size", "shop", "kind"]]
+    with pytest.raises(ValueError, match="feature names"):
+        est.predict(swapped)
 
 
 def test_rows_of_another_shape_are_refused(digits):

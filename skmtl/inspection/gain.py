@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import GroupKFold, check_cv
 
 from skmtl import _html
 from skmtl._checks import check_number
@@ -22,7 +22,7 @@ from skmtl.model_selection import MultiTaskStratifiedKFold
 from skmtl.model_selection.evaluation import Scoring, Trial, cut, evaluate
 
 from .axes import axes_of
-from .subsets import for_tasks
+from .subsets import columns_for, for_tasks, last_step, read_by, row_params
 
 COLUMNS = ["single", "multi", "gain", "low", "high", "relative", "verdict"]
 
@@ -190,6 +190,7 @@ def transfer_gain(
     cv=None,
     confidence=0.95,
     n_jobs=None,
+    qid=None,
 ):
     """Compare multi-task training with the same estimator trained for each task alone.
 
@@ -208,15 +209,20 @@ def transfer_gain(
         Not changed.
     X : array-like of shape (n, d)
     y : DataFrame or array-like of shape (n, T)
+        A task that reads several columns, as `MultilabelTask` and a `CountTask` with an exposure do, is
+        one task: alone, it is trained on its columns.
     metrics : dict from task to metric, or None, default=None
         As in `skmtl.metrics.multitask_scorer`.
     cv : int, splitter or None, default=None
-        None: `MultiTaskStratifiedKFold` of 5 folds, shuffled with seed 0; an int: of so many.
+        None: `MultiTaskStratifiedKFold` of 5 folds, shuffled with seed 0; an int: of so many. With
+        ``qid``, scikit-learn's `GroupKFold`, which keeps queries whole; a splitter gets them as groups.
     confidence : float, default=0.95
         Of the intervals, and of the verdicts.
     n_jobs : int or None, default=None
         Processes; None: one. In each, networks of one structure (those of the single tasks and of all
         folds) train together.
+    qid : array-like of shape (n,), default=None
+        Query of each row, for a `RankingTask`; networks then train one by one.
 
     Returns
     -------
@@ -248,48 +254,68 @@ def transfer_gain(
     """
     check_number(confidence, "confidence", low=0, high=1, open_low=True, open_high=True)
     frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y)).add_prefix("y")
-    if frame.shape[1] < 2:
+    reads = read_by(estimator, list(frame.columns))
+    every = list(reads)
+    if len(every) < 2:
         raise ValueError("y must have two tasks or more: with one, there is nothing to gain.")
-    if cv is None or isinstance(cv, int):
-        cv = MultiTaskStratifiedKFold(5 if cv is None else cv, shuffle=True, random_state=0)
-    folds = list(check_cv(cv).split(X, frame))
+    folds = list(_splitter(cv, qid).split(X, frame, qid))
     multitask_scorer(metrics)  # raises, before anything is trained, where metrics are none
-    _check_known(metrics, frame)
-    every = list(frame.columns)
-    together = [
-        (names, for_tasks(estimator, names, every)) for names in (every, *([n] for n in every))
-    ]
-    whole = cut(estimator, X, frame, folds, {}, {})  # one copy of the rows to score, for all models
-    trials = [
-        Trial(clone(model), {}, replace(fold, y=frame[names], y_test=fold.y_test[names]))
-        for names, model in together
-        for fold in whole
-    ]
-    found = evaluate(trials, Scoring(partial(_score, metrics=metrics), "raise"), n_jobs=n_jobs)
+    _check_known(metrics, every)
+    sets = [every, *([name] for name in every)]
+    # one copy of the rows to score, for all models
+    whole = cut(
+        estimator,
+        X,
+        frame,
+        folds,
+        row_params(estimator, qid=qid),
+        {} if qid is None else {"qid": qid},
+    )
+    trials, names_of = [], []
+    for names in sets:
+        model, columns = for_tasks(estimator, names, every), columns_for(names, reads, frame)
+        for fold in whole:
+            own = replace(fold, y=frame[columns], y_test=fold.y_test[columns])
+            trials.append(Trial(clone(model), {}, own))
+            names_of.append(names)
+    scorer = partial(_score, metrics=metrics)
+    found = evaluate(trials, Scoring(scorer, "raise"), n_jobs=n_jobs)
     kinds = {len(every): "multi", 1: "single"}
     scores: dict[tuple[Any, str], list[float]] = {}
-    for trial, result in zip(trials, found, strict=True):
-        names = list(trial.fold.y)
+    for names, result in zip(names_of, found, strict=True):
         for name in names:
             score = result["test_scores"][str(name)]
             scores.setdefault((name, kinds[len(names)]), []).append(score)
     table = pd.DataFrame(scores)
-    best = {name: _best(metrics, name) for name in frame.columns}
+    best = {name: _best(metrics, name) for name in every}
     return _summarise(table, best, folds, confidence)
 
 
-def _check_known(metrics: Any, frame: pd.DataFrame) -> None:
-    unknown = [name for name in metrics or {} if name not in frame]
+def _splitter(cv: Any, qid: Any) -> Any:
+    """What splits the rows; without parting queries, if there are any."""
+    if cv is not None and not isinstance(cv, int):
+        return check_cv(cv)
+    n_folds = 5 if cv is None else cv
+    if qid is not None:
+        return GroupKFold(n_folds, shuffle=True, random_state=0)
+    return MultiTaskStratifiedKFold(n_folds, shuffle=True, random_state=0)
+
+
+def _check_known(metrics: Any, names: list[Any]) -> None:
+    unknown = [name for name in metrics or {} if name not in names]
     if unknown:
         raise ValueError(
-            f"Parameter metrics names {unknown}, which y has not. The tasks are {list(frame)}."
+            f"Parameter metrics names {unknown}, which y has not. The tasks are {names}."
         )
 
 
-def _score(model: Any, X: Any, y: pd.DataFrame, *, metrics: Any) -> dict[str, float]:
-    """Scores of the tasks in y."""
-    scorer = multitask_scorer({n: m for n, m in (metrics or {}).items() if n in y})
-    return scorer(model, X, y)
+def _score(
+    model: Any, X: Any, y: pd.DataFrame, *, metrics: Any, qid: Any = None
+) -> dict[str, float]:
+    """Scores of the tasks that the model has."""
+    known = last_step(model).tasks_
+    scorer = multitask_scorer({n: m for n, m in (metrics or {}).items() if n in known})
+    return scorer(model, X, y, qid=qid)
 
 
 def _best(metrics: Any, name: Any) -> float:

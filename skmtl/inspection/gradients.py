@@ -15,7 +15,7 @@ from sklearn.base import clone
 from skmtl._checks import check_number
 
 from .probes import AffinityProbe, ConflictProbe, GradientProbe
-from .subsets import last_step, weight_params
+from .subsets import last_step, row_params
 
 
 class GradientConflict:
@@ -51,7 +51,7 @@ class GradientConflict:
         )
 
 
-def gradient_conflict(estimator, X, y, *, every=10, sample_weight=None):
+def gradient_conflict(estimator, X, y, *, every=10, sample_weight=None, qid=None):
     """Train, and see how the gradients of the tasks agree at the parameters they share.
 
     A clone of the estimator is trained as it would be alone; in every ``every``-th step, before it, the
@@ -67,6 +67,8 @@ def gradient_conflict(estimator, X, y, *, every=10, sample_weight=None):
     every : int, default=10
         Steps from look to look; a look costs about T backward passes.
     sample_weight : array-like of shape (n,) or (n, T), default=None
+    qid : array-like of shape (n,), default=None
+        Query of each row, for a `RankingTask`.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def gradient_conflict(estimator, X, y, *, every=10, sample_weight=None):
     >>> bool(cosines.loc["y0", "y1"] > 0.9)
     True
     """
-    epochs, names = _probe(estimator, X, y, ConflictProbe, every, sample_weight)
+    epochs, names = _probe(estimator, X, y, ConflictProbe, every, sample_weight, qid)
     pairs = [(i, j) for i in range(len(names)) for j in range(i)]
     by_epoch = pd.DataFrame(
         {f"{names[j]}, {names[i]}": epochs[:, i, j] for i, j in pairs},
@@ -104,7 +106,7 @@ def gradient_conflict(estimator, X, y, *, every=10, sample_weight=None):
     return GradientConflict(pd.DataFrame(_mean(epochs), names, names), by_epoch)
 
 
-def task_affinity(estimator, X, y, *, every=10, sample_weight=None):
+def task_affinity(estimator, X, y, *, every=10, sample_weight=None, qid=None):
     """Train all tasks together, and see how a step for one serves each other (Fifty et al. 2021).
 
     In every ``every``-th step, before it, the shared parameters take a step of the learning rate along
@@ -122,6 +124,8 @@ def task_affinity(estimator, X, y, *, every=10, sample_weight=None):
         Steps from look to look; a look costs T backward and T forward passes. The paper finds ten as
         good as one.
     sample_weight : array-like of shape (n,) or (n, T), default=None
+    qid : array-like of shape (n,), default=None
+        Query of each row, for a `RankingTask`.
 
     Returns
     -------
@@ -149,20 +153,26 @@ def task_affinity(estimator, X, y, *, every=10, sample_weight=None):
     >>> task_affinity(est, X, y, every=1).shape
     (2, 2)
     """
-    epochs, names = _probe(estimator, X, y, AffinityProbe, every, sample_weight)
+    epochs, names = _probe(estimator, X, y, AffinityProbe, every, sample_weight, qid)
     affinity = pd.DataFrame(_mean(epochs), names, names)
     return affinity.rename_axis("step for", axis=0).rename_axis("loss of", axis=1)
 
 
 def _probe(
-    estimator: Any, X: Any, y: Any, kind: type[GradientProbe], every: int, sample_weight: Any
+    estimator: Any,
+    X: Any,
+    y: Any,
+    kind: type[GradientProbe],
+    every: int,
+    sample_weight: Any,
+    qid: Any,
 ) -> tuple[np.ndarray, list[Any]]:
     """What a probe saw in each epoch, (n_epochs, T, T), and the names of the tasks, in table order."""
     check_number(every, "every", Integral, low=1)
     model = clone(estimator)
     last = last_step(model)
     last.set_params(callbacks=[*(last.callbacks or []), ("skmtl_probe", kind(every))])
-    model.fit(X, y, **weight_params(model, sample_weight))
+    model.fit(X, y, **row_params(model, sample_weight, qid))
     seen = dict(last.net_.callbacks_)["skmtl_probe"].epochs_
     at = np.argsort(last.net_.criterion_.order)
     epochs = np.stack([epoch.numpy()[np.ix_(at, at)] for epoch in seen])

@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl._checks import check_number
 
 from .gradients import task_affinity
-from .subsets import for_tasks, weight_params
+from .subsets import columns_for, for_tasks, read_by, row_params
 
 STRUCTURE = 0.25  # silhouette below which groups are none (Kaufman & Rousseeuw's rule of thumb)
 EXHAUSTIVE = 12  # tasks up to which every partition is compared
@@ -84,15 +84,18 @@ class TaskGrouping(BaseEstimator):
         self.n_groups = n_groups
         self.every = every
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, qid=None):
         """Find groups and train a model for each.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
         y : DataFrame or array-like of shape (n, T)
-            NaN, None and pd.NA mean that a label is missing.
+            NaN, None and pd.NA mean that a label is missing. A task that reads several columns, as
+            `MultilabelTask` does, is one task; columns that several read go to the groups of each.
         sample_weight : array-like of shape (n,) or (n, T), default=None
+        qid : array-like of shape (n,), default=None
+            Query of each row, for a `RankingTask`.
 
         Returns
         -------
@@ -104,35 +107,40 @@ class TaskGrouping(BaseEstimator):
             )
         frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y))
         self._alone = np.asarray(y).ndim == 1
-        n_tasks = frame.shape[1]
+        self._as_frame = isinstance(y, pd.DataFrame)
+        if not self._as_frame and not self._alone:
+            frame = frame.add_prefix("y")
+        reads = read_by(self.estimator, list(frame))
         if self.n_groups is not None:
-            check_number(self.n_groups, "n_groups", Integral, low=1, high=n_tasks)
+            check_number(self.n_groups, "n_groups", Integral, low=1, high=len(reads))
         self.affinity_ = task_affinity(
-            self.estimator, X, y, every=self.every, sample_weight=sample_weight
+            self.estimator, X, y, every=self.every, sample_weight=sample_weight, qid=qid
         )
         at = best_groups(self.affinity_.fillna(0.0).to_numpy(), self.n_groups)
         names = list(self.affinity_)
-        if not isinstance(y, pd.DataFrame):
-            frame.columns = names
+        if self._alone:
+            frame.columns, reads = names, {name: [name] for name in names}
         self.groups_ = [[names[t] for t in group] for group in at]
-        self._columns = [frame.columns[group] for group in at]
-        self._as_frame = isinstance(y, pd.DataFrame)
+        self._columns = [columns_for(group, reads, frame) for group in self.groups_]
         self._order = list(frame.columns)
         self.estimators_ = [
-            self._fit_group(X, frame.iloc[:, group], group, sample_weight) for group in at
+            self._fit_group(X, frame[columns], group, sample_weight, qid)
+            for columns, group in zip(self._columns, at, strict=True)
         ]
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimators_[0], name):
                 setattr(self, name, getattr(self.estimators_[0], name))
         return self
 
-    def _fit_group(self, X: Any, y: pd.DataFrame, group: list[int], sample_weight: Any) -> Any:
+    def _fit_group(
+        self, X: Any, y: pd.DataFrame, group: list[int], sample_weight: Any, qid: Any
+    ) -> Any:
         every = list(self.affinity_)
         model = for_tasks(self.estimator, [every[t] for t in group], every)
         if sample_weight is not None and np.asarray(sample_weight).ndim == 2:
             sample_weight = np.asarray(sample_weight)[:, group]
         target = y.iloc[:, 0] if self._alone else y
-        return model.fit(X, target, **weight_params(model, sample_weight))
+        return model.fit(X, target, **row_params(model, sample_weight, qid))
 
     def predict(self, X):
         """Predict every task by the model of its group.
@@ -150,7 +158,8 @@ class TaskGrouping(BaseEstimator):
         if self._alone:
             return self.estimators_[0].predict(X)
         parts = [est.predict(X) for est in self.estimators_]
-        together = pd.concat(parts, axis=1)[self._order]
+        together = pd.concat(parts, axis=1)
+        together = together[[column for column in self._order if column in together]]
         return together if self._as_frame else together.to_numpy()
 
     @available_if(lambda self: any(hasattr(e, "predict_proba") for e in self.estimators_))
@@ -171,9 +180,9 @@ class TaskGrouping(BaseEstimator):
         for est in self.estimators_:
             if hasattr(est, "predict_proba"):
                 found |= est.predict_proba(X)
-        return {name: found[name] for name in self._order if name in found}
+        return {name: found[name] for name in self.affinity_ if name in found}
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, sample_weight=None, qid=None):
         """Mean over the tasks of their scores, as the estimator's own ``score``.
 
         Parameters
@@ -181,6 +190,8 @@ class TaskGrouping(BaseEstimator):
         X : array-like of shape (n, d)
         y : DataFrame or array-like of shape (n, T)
         sample_weight : array-like of shape (n,), default=None
+        qid : array-like of shape (n,), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -190,11 +201,12 @@ class TaskGrouping(BaseEstimator):
         frame = (
             y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y), columns=self._order)
         )
-        scores = [
-            est.score(X, frame[columns], sample_weight=sample_weight) * len(columns)
-            for est, columns in zip(self.estimators_, self._columns, strict=True)
-        ]
-        return float(np.sum(scores) / len(self._order))
+        scores = []
+        for est, columns, group in zip(self.estimators_, self._columns, self.groups_, strict=True):
+            params = {} if qid is None else {"qid": qid}
+            score = est.score(X, frame[columns], sample_weight=sample_weight, **params)
+            scores.append(score * len(group))
+        return float(np.sum(scores) / len(self.affinity_))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

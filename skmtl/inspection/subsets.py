@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import _routing_enabled
+
+from skmtl._spans import spans_of
 
 
 def last_step(model: Any) -> Any:
@@ -15,12 +19,28 @@ def last_step(model: Any) -> Any:
     return model[-1] if isinstance(model, Pipeline) else model
 
 
-def weight_params(model: Any, sample_weight: Any) -> dict[str, Any]:
-    """Parameters of the model's ``fit`` that bring sample weights, if any, to its last step."""
-    if sample_weight is None:
-        return {}
-    step = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
-    return {f"{step}sample_weight": sample_weight}
+def row_params(model: Any, sample_weight: Any = None, qid: Any = None) -> dict[str, Any]:
+    """Parameters of the model's ``fit`` that bring what is said of rows to its last step.
+
+    Where metadata routing is on, a Pipeline hands them to whoever has asked for them.
+    """
+    named = isinstance(model, Pipeline) and not _routing_enabled()
+    step = f"{model.steps[-1][0]}__" if named else ""
+    given = {"sample_weight": sample_weight, "qid": qid}
+    return {f"{step}{name}": value for name, value in given.items() if value is not None}
+
+
+def read_by(estimator: Any, columns: Sequence[Any]) -> dict[Any, list[Any]]:
+    """Columns of y that each task reads: what it predicts, and what it reads beside that."""
+    spans = spans_of(last_step(estimator).tasks, columns)
+    if spans is None:
+        return {name: [name] for name in columns}
+    return {name: [*span.labels, *span.beside] for name, span in spans.items()}
+
+
+def columns_for(names: Sequence[Any], reads: Mapping[Any, Sequence[Any]], y: pd.DataFrame) -> list:
+    """Columns of y that these tasks read, in its order."""
+    return [column for column in y if any(column in reads[name] for name in names)]
 
 
 def for_tasks(estimator: Any, names: Sequence[Any], every: Sequence[Any]) -> Any:
@@ -30,7 +50,6 @@ def for_tasks(estimator: Any, names: Sequence[Any], every: Sequence[Any]) -> Any
     """
     model = clone(estimator)
     last = last_step(model)
-    _require_single_columns(last.tasks)
     positions = [list(every).index(name) for name in names]
     for parameter in ("tasks", "loss_weights"):
         value = getattr(last, parameter)
@@ -45,14 +64,3 @@ def for_tasks(estimator: Any, names: Sequence[Any], every: Sequence[Any]) -> Any
             if parameter in ("relation", "sharing__relation") and not isinstance(value, str):
                 last.set_params(**{parameter: "learned"})
     return model
-
-
-def _require_single_columns(tasks: Any) -> None:
-    """Raise where a task reads several columns of y: which rows of a table are tasks is then open."""
-    specs = tasks.items() if isinstance(tasks, Mapping) else [("y", tasks)]
-    for name, spec in specs:
-        if getattr(spec, "several", False) or getattr(spec, "exposure", None) is not None:
-            raise ValueError(
-                f"Each task must be a column of y, to be trained with and without the others. Found "
-                f"task {name!r}: {spec!r}."
-            )

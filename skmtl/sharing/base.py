@@ -116,11 +116,11 @@ class Sharing(BaseEstimator, ABC):
         """
         return None
 
-    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
-        """What makes a layer of the given trunk from a module per member and the plan.
+    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., nn.Module]:
+        """What makes a layer of the given trunk from the members' generators and the plan.
 
         ``stacked`` is `StackedModule`, in the room's ``trunk.py``: by default one copy, which all tasks
-        share; a scheme of towers gives each task one, ``partial(stacked, n_tasks=..., owner=...)``.
+        share; a scheme of towers gives each task one, ``partial(stacked, n_copies=..., owner=...)``.
         """
         return stacked
 
@@ -212,7 +212,7 @@ class Network(nn.Module, ABC):
     True
     """
 
-    gathers: ClassVar[bool] = False
+    gathers: bool = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -242,8 +242,8 @@ class Network(nn.Module, ABC):
         penalties: list[Any] = [block.penalty() for block in self._penalised]
         return reduce(torch.add, penalties)
 
-    def anneal(self) -> None:
-        """Tell the blocks that an epoch of training begins."""
+    def anneal(self, trunk: nn.Module | None = None) -> None:
+        """Tell the blocks that an epoch of training begins; ``trunk`` is what the network stands on."""
         for block in self._blocks():
             block.anneal()
 

@@ -203,7 +203,9 @@ class GatheredHardSharing(Sharing):
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
         """Return the network; see `Sharing.build`."""
         check_skip(self.linear_skip)
-        a = replace(architecture, n_features=architecture.n_features - 1)
+        a = architecture
+        if a.trunk is None:  # the task is no feature; the width of a trunk does not count it
+            a = replace(a, n_features=a.n_features - 1)
         [n_outputs] = a.task_outputs
         stack = len(generators), self.n_tasks
         body_sizes = (a.n_features, *a.hidden_layer_sizes)
@@ -217,6 +219,7 @@ class GatheredHardSharing(Sharing):
                 heads.append(SeededDropout(a.dropout))
         # without hidden layers every task is linear already
         has_skip = self.linear_skip and bool(a.hidden_layer_sizes or a.head_layer_sizes)
+        has_skip = has_skip and a.trunk is None
         n_in = sizes[-1] + a.n_features * has_skip
         heads.append(GatheredLinear(stack, n_in, n_outputs))
         return GatheredNetwork(body, heads, self.n_tasks, has_skip)

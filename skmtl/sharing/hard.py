@@ -106,7 +106,7 @@ class NoSharing(Sharing):
     def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
         """Return a layer with a trunk per task."""
         return partial(
-            stacked, n_tasks=architecture.n_tasks, owner=torch.arange(architecture.n_tasks)
+            stacked, n_copies=architecture.n_tasks, owner=torch.arange(architecture.n_tasks)
         )
 
 

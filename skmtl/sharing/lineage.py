@@ -137,7 +137,8 @@ def _fill(
     complete = _copy(p, made_for, SHARED, _part(q, was_for, SHARED))
     if common and (made_for != SHARED).any():
         n_tasks = int(was_for.max()) + 1
-        mean = torch.stack([_part(q, was_for, s) for s in range(n_tasks)]).mean(0)
+        parts = torch.stack([_part(q, was_for, s) for s in range(n_tasks)])
+        mean = (parts if parts.is_floating_point() else parts.double()).mean(0)
         for t in lineage.new:
             complete &= _copy(p, made_for, t, mean)
     return complete

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial, reduce
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float
 
-from .base import SHARED, Architecture, Network, Sharing, by_member
+from .base import Architecture, Block, Network, Sharing
 from .layers import ACTIVATIONS, StackedLinear, affine, draw_weights
-from .lineage import Lineage
+from .mixture import Mixture, Part, RelatedModule, roots
 from .network import TaskNetwork
 from .soft import tied_network
 
@@ -88,10 +88,7 @@ class RelatedSharing(Sharing):
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
         """Return the network; see `Sharing.build`."""
         check_float(self.strength, "strength", self, low=0)
-        a = architecture
-        relation = None
-        if not (isinstance(self.relation, str) and self.relation == "learned"):
-            relation = check_relation(self.relation, a.n_tasks)[np.ix_(a.task_order, a.task_order)]
+        a, relation = architecture, self._given(architecture)
         same_kind = compare(a)
         own = None if relation is None else relation * same_kind.numpy()
         inner = partial(RelatedLinear, strength=self.strength, relation=relation, centred=True)
@@ -99,6 +96,19 @@ class RelatedSharing(Sharing):
         network = tied_network(RelatedNetwork, self, a, generators, inner, last)
         network.learned, network.same_kind = relation is None, same_kind
         return network
+
+    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
+        """Return a layer with a trunk per task, related like the hidden layers."""
+        relation = self._given(architecture)
+        n_tasks, strength = architecture.n_tasks, self.strength
+        return partial(RelatedModule, n_tasks=n_tasks, strength=strength, relation=relation)
+
+    def _given(self, architecture: Architecture) -> np.ndarray | None:
+        """The relation in the engine's order of tasks; None: it is learned."""
+        if isinstance(self.relation, str) and self.relation == "learned":
+            return None
+        order = np.ix_(architecture.task_order, architecture.task_order)
+        return check_relation(self.relation, architecture.n_tasks)[order]
 
 
 def check_relation(relation: Any, n_tasks: int) -> np.ndarray:
@@ -136,7 +146,7 @@ def check_relation(relation: Any, n_tasks: int) -> np.ndarray:
     return array
 
 
-class RelatedLinear(StackedLinear):
+class RelatedLinear(Mixture, StackedLinear):
     """`StackedLinear` of stack (K, T) whose weights are mixtures over the tasks: ``C + mixing @ U``.
 
     Parameters
@@ -144,16 +154,12 @@ class RelatedLinear(StackedLinear):
     strength : float
         Weight of the penalty.
     relation : ndarray of shape (T, T) or None
-        Covariance of the tasks; None: the identity, until `relate` says otherwise.
+        As in `Mixture.start_mixing`.
     centred : bool
         Whether there is a part C, the initial weights, which stays as it is.
     """
 
-    settings = ("scale", "factor")
-    centre: Tensor | None
-    mixing: Tensor
-    scale: float | Tensor
-    factor: float | Tensor
+    centre: nn.Parameter | None
 
     def __init__(
         self,
@@ -174,11 +180,13 @@ class RelatedLinear(StackedLinear):
             draw_weights(centre, generators)
         kept = nn.Parameter(centre, requires_grad=False) if centred else None
         self.register_parameter("centre", kept)
-        root = torch.eye(n_tasks) if relation is None else roots(torch.tensor(relation))[0]
-        root = root.float().repeat(n_members, 1, 1)
-        self.pace = nn.Parameter(even_pace(root), requires_grad=False)
-        self.mixing = nn.Parameter(root * self.pace, requires_grad=False)
-        self.scale, self.factor = (1 + strength) ** -0.5, strength / (1 + strength)
+        self.start_mixing(n_members, n_tasks, strength=strength, relation=relation)
+
+    def parts(self) -> dict[str, Part]:
+        """Weights and biases; the latter have no centre."""
+        own: Any = self._parameters
+        parts = {"weight": Part(own["weight"], own["centre"]), "bias": Part(own["bias"], None)}
+        return {name: part for name, part in parts.items() if part.mixed is not None}
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Map x."""
@@ -187,68 +195,11 @@ class RelatedLinear(StackedLinear):
 
     def effective_weight(self) -> Tensor:
         """Weights (K, T, n_in, n_out)."""
-        weight = self.mixed(self.weight)
-        return weight if self.centre is None else weight + self.centre
+        return self.towers("weight")
 
     def compared_weight(self) -> Tensor:
         """Deviations (K, T, n_in, n_out) from the initial weights."""
         return self.mixed(self.weight)
-
-    def mixed(self, parameter: Tensor) -> Tensor:
-        """The tasks' parts of a parameter, (K, T, ...)."""
-        return torch.bmm(by_member(self.scale, 3) * self.mixing, parameter.flatten(2)).view_as(
-            parameter
-        )
-
-    @torch.no_grad()
-    def relate(self, root: Tensor, inverse: Tensor) -> None:
-        """Mix by another root (K, T, T) of the relation, and leave the tasks' weights as they are."""
-        pace = even_pace(root)
-        change = torch.bmm(inverse / pace.mT, self.mixing.to(root))
-        for p in (self.weight, self.bias):
-            if p is not None:
-                p.copy_(torch.bmm(change, p.flatten(2).to(root)).view_as(p))
-        self.mixing.copy_(root * pace)
-        self.pace.copy_(pace)
-
-    @torch.no_grad()
-    def inherit(self, source: RelatedLinear, lineage: Lineage) -> set[str]:
-        """Hidden layers of new towers start at the mean of the source's, which becomes the centre."""
-        centred = self.centre is not None and source.centre is not None
-        for name in ("weight", "bias"):
-            u = getattr(self, name)
-            if u is None:
-                continue
-            towers, theirs = (b._towers(name) for b in (self, source))
-            width = min(u.shape[-1], theirs.shape[-1])
-            for t, s in lineage.kept:
-                towers[:, t, :, :width] = theirs[:, s, :, :width].to(towers)
-            if centred and lineage.shared:
-                mean = theirs.mean(1, keepdim=True).to(towers)
-                towers[:, lineage.new] = mean
-                if name == "weight" and self.centre is not None:
-                    self.centre.copy_(mean)
-            if name == "weight" and self.centre is not None:
-                towers = towers - self.centre
-            inverse = torch.linalg.pinv((by_member(self.scale, 3) * self.mixing).double())
-            u.copy_((inverse @ towers.flatten(2).double()).view_as(u))
-        return {"centre"} if centred and lineage.shared else set()
-
-    def _towers(self, name: str) -> Tensor:
-        """The tasks' weights or biases (K, T, ...), a copy."""
-        return (
-            self.effective_weight().clone() if name == "weight" else self.mixed(getattr(self, name))
-        )
-
-    def penalty(self) -> Tensor:
-        """Weighted size of each member's U, (K,)."""
-        parts = [p.flatten(2) for p in (self.weight, self.bias) if p is not None]
-        squares = reduce(torch.add, [u.square().sum(2) for u in parts])  # (K, T)
-        return 0.5 * self.factor * (squares * self.pace.squeeze(1).square()).sum(1)
-
-    def owners(self) -> dict[str, Tensor]:
-        """Everybody's: a mixture reaches every task that is related."""
-        return {name: torch.tensor(SHARED) for name, _ in self.named_parameters(recurse=False)}
 
 
 class RelatedNetwork(TaskNetwork):
@@ -265,12 +216,14 @@ class RelatedNetwork(TaskNetwork):
     learned: bool
     same_kind: Tensor
 
-    def anneal(self) -> None:
-        """Set the relation to what the towers are now."""
+    def anneal(self, trunk: nn.Module | None = None) -> None:
+        """Set the relation to what the towers are now, with their trunks."""
         super().anneal()
         if not self.learned:
             return
+        inner: list[Any]
         inner, last = inner_and_last(self, RelatedLinear)
+        inner = inner if trunk is None else [trunk, *inner]
         for layers, mask in ((inner, None), (last, self.same_kind)):
             if layers:
                 relation = correlation([m.compared_weight() for m in layers], mask) ** POWER
@@ -308,36 +261,19 @@ def correlation(weights: Sequence[Tensor], mask: Tensor | None) -> Tensor:
     return cosines.diagonal_scatter(torch.ones_like(length.squeeze(-1)), dim1=-2, dim2=-1)
 
 
-def even_pace(root: Tensor) -> Tensor:
-    """Scales (K, 1, T) of the columns of a root (K, T, T), by which no task outruns another.
-
-    Adam moves every parameter as fast, so tasks that move together would move faster by as many as
-    they are, and be overfitted when one that is alone has hardly begun.
-    """
-    speed = root.abs().sum(-2, keepdim=True)
-    return 1 / torch.where(speed > 0, speed, 1.0)  # a task without variance does not move
-
-
-def roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Symmetric root of symmetric matrices (..., T, T) without negative eigenvalues; its inverse.
-
-    The inverse is that of eigenvectors, which in a stack is safer than a general solver; it is not
-    finite where a matrix is singular.
-    """
-    values, vectors = torch.linalg.eigh(matrix.double())
-    scales = values.clamp(min=0).sqrt().unsqueeze(-2)
-    return (vectors * scales) @ vectors.mT, (vectors / scales) @ vectors.mT
-
-
 @torch.no_grad()
-def tower_relation(network: TaskNetwork, architecture: Architecture) -> np.ndarray:
+def tower_relation(network: Any, architecture: Architecture) -> np.ndarray:
     """Correlations (T, T) of a tower per task, in the order of the target table.
 
     Of tasks of one kind those of the last layers, where the sign of a task matters; of the others
-    those of the hidden layers. Averaged over the members.
+    those of the hidden layers and of trunks. Averaged over the members.
     """
     a, same_kind = architecture, compare(architecture)
+    trunk = getattr(network, "trunk", None)
+    network = network if trunk is None else network.inner
+    inner: list[Any]
     inner, last = inner_and_last(network, StackedLinear)
+    inner = inner if trunk is None else [trunk, *inner]
     relation = correlation([m.compared_weight() for m in last], same_kind)
     if inner:
         hidden = correlation([m.compared_weight() for m in inner], None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -11,8 +12,8 @@ from torch import Generator, Tensor, nn
 from skmtl._checks import check_float, check_int
 
 from .base import SHARED, Architecture, Block, Network, Sharing, by_member
-from .checks import require_layers
-from .experts import WHY
+from .checks import require_experts
+from .experts import WHY, expert_trunks
 from .layers import hidden_layers, per_copy
 from .network import TaskNetwork
 
@@ -39,6 +40,8 @@ class DSelectK(Sharing):
         Epochs over which the band narrows.
     linear_skip : bool, default=True
         As in `HardSharing`.
+    own_trunks : bool, default=False
+        As in `MMoE`.
 
     References
     ----------
@@ -59,12 +62,21 @@ class DSelectK(Sharing):
 
     name = "dselectk"
 
-    def __init__(self, n_experts=4, k=2, entropy=1e-3, anneal_epochs=20, linear_skip=True):
+    def __init__(
+        self,
+        n_experts=4,
+        k=2,
+        entropy=1e-3,
+        anneal_epochs=20,
+        linear_skip=True,
+        own_trunks=False,
+    ):
         self.n_experts = n_experts
         self.k = k
         self.entropy = entropy
         self.anneal_epochs = anneal_epochs
         self.linear_skip = linear_skip
+        self.own_trunks = own_trunks
 
     def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
         """Return the network; see `Sharing.build`."""
@@ -72,7 +84,7 @@ class DSelectK(Sharing):
         check_int(self.k, "k", self, low=1, high=self.n_experts)
         check_float(self.entropy, "entropy", self, low=0)
         check_int(self.anneal_epochs, "anneal_epochs", self, low=1)
-        require_layers(architecture, self, WHY)
+        require_experts(architecture, self, WHY)
         a = architecture
         sizes = (a.n_features, *a.hidden_layer_sizes)
         stack = (len(generators), self.n_experts)
@@ -81,9 +93,18 @@ class DSelectK(Sharing):
         body = SelectedExperts(experts, gate)
         return TaskNetwork.around(body, a, generators, linear_skip=self.linear_skip, per_task=True)
 
+    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., nn.Module]:
+        """Return a layer with a trunk per expert, if asked for."""
+        if not self.own_trunks:
+            return stacked
+        return expert_trunks(architecture, stacked, self.n_experts)
+
 
 class SelectedExperts(nn.Module):
-    """Experts mixed by a gate that is one for all samples: (K, b, d) to (K, T, b, h)."""
+    """Experts mixed by a gate that is one for all samples: (K, b, d) to (K, T, b, h).
+
+    Where experts have trunks, their inputs are (K, E, b, d).
+    """
 
     def __init__(self, experts: nn.Module, gate: SelectorGate):
         super().__init__()
@@ -92,7 +113,7 @@ class SelectedExperts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features of every task."""
         shares = self.gate()
-        experts = self.experts(per_copy(x, shares.shape[-1]))
+        experts = self.experts(per_copy(x, shares.shape[-1]) if x.dim() == 3 else x)
         mixed = torch.bmm(shares, experts.flatten(2))
         return mixed.unflatten(-1, experts.shape[2:])
 

@@ -89,7 +89,7 @@ class SoftSharing(Sharing):
     def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
         """Return a layer with a trunk per task, tied like the hidden layers."""
         n_tasks = architecture.n_tasks
-        whose: dict[str, Any] = {"n_tasks": n_tasks, "owner": torch.arange(n_tasks)}
+        whose: dict[str, Any] = {"n_copies": n_tasks, "owner": torch.arange(n_tasks)}
         if self.strength == 0:
             return partial(stacked, **whose)
         if self.penalty == "trace_norm":
@@ -129,7 +129,8 @@ def tied_layers(
     a = architecture
     n_hidden, n_heads = len(a.hidden_layer_sizes), len(a.head_layer_sizes)
     if isinstance(layers, str) and layers == "all":
-        if not n_hidden + n_heads and len(set(a.task_kinds)) == a.n_tasks > 1:
+        nothing = not n_hidden + n_heads and a.trunk is None
+        if nothing and len(set(a.task_kinds)) == a.n_tasks > 1:
             require_layers(a, scheme, "no two tasks are of one kind, whose outputs could be tied")
         return [True] * n_hidden, [True] * n_heads, True
     if isinstance(layers, str) and layers == "hidden" and a.trunk is not None:
@@ -343,7 +344,8 @@ class CrossStitch(Sharing):
 
     def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
         """Return a layer with a trunk per task; through the units it serves every task."""
-        return partial(stacked, n_tasks=architecture.n_tasks)
+        n_tasks = architecture.n_tasks
+        return partial(stacked, n_copies=n_tasks, made_for=torch.arange(n_tasks))
 
 
 class StitchedLinear(StackedLinear):

@@ -1,7 +1,8 @@
 """A module of the user's as trunk: copies of it, stacked, below the network of any scheme.
 
-In: K modules, one a member, that map rows (b, *input_shape) to features (b, h). Out: a network whose
-scheme sees features where it would see inputs. Shapes: K members, T tasks, b rows, d inputs of a row.
+In: what makes modules that map rows (b, *input_shape) to features (b, h). Out: a network whose scheme
+sees features where it would see inputs. Shapes: K members, T tasks, E copies of a member's trunk, b
+rows, d inputs of a row.
 
 The copies are called one after another: that takes whatever a module does (branches on its data,
 recurrent layers, running statistics), where `torch.func.vmap` takes some, and a trunk worth its name
@@ -30,67 +31,85 @@ def build_network(
     inner, plan = scheme.build(architecture, generators), architecture.trunk
     if plan is None:
         return inner
-    modules = []
-    for generator in generators:
-        with seeded(generator):
-            modules.append(plan.make())
-    trunk: Any = scheme.trunk_layer(architecture, StackedModule)(modules, plan)
+    trunk: Any = scheme.trunk_layer(architecture, StackedModule)(generators, plan)
     return TrunkNetwork(trunk, inner)
 
 
 class StackedModule(Block):
-    """A copy of a module per member, (K, b, d) to (K, b, h), or per member and task, (K, T, b, h).
+    """A copy of a module per member, (K, b, d) to (K, b, h), or E copies, (K, b, d) to (K, E, b, h).
 
     Its parameters are those of the copies, stacked; running statistics are parameters at rest, so that
-    they leave, return and are kept with their member. Copies of one member start equal.
+    they leave, return and are kept with their member.
 
     Parameters
     ----------
-    modules : list of nn.Module
-        One a member, of one structure; none is changed.
+    generators : list of Generator
+        One a member.
     plan : TrunkPlan
-    n_tasks : int or None, default=None
+        Makes the modules, of one structure.
+    n_copies : int or None, default=None
         Copies of each member; None: one, for all tasks.
+    distinct : bool, default=False
+        Whether the copies of a member are made one by one, as experts must be; else they start equal.
     owner : Tensor, default=None
-        Whose the parameters are, (T,) or a scalar; None: everybody's.
+        Whose the copies are, (E,) or a scalar; see `Block.owners`. None: everybody's.
+    made_for : Tensor, default=None
+        For whom they were made; see `Block.made_for`. None: for their owner.
     """
 
     def __init__(
         self,
-        modules: Sequence[nn.Module],
+        generators: Sequence[Generator],
         plan: TrunkPlan,
         *,
-        n_tasks: int | None = None,
+        n_copies: int | None = None,
+        distinct: bool = False,
         owner: Tensor | None = None,
+        made_for: Tensor | None = None,
     ):
         super().__init__()
         self.input_shape, self.integers = plan.input_shape, plan.integers
         # what tells one trunk from another in a stack of fits; of a module of the user's none is known
         self.identity = plan.identity
         self.alone = object() if plan.alone else None
-        self.n_tasks = n_tasks
+        self.n_copies = n_copies
         self.generators: list[Generator] = []
-        own = torch.tensor(SHARED) if owner is None else owner
-        self._owners: dict[str, Tensor] = {}
+        owner = torch.tensor(SHARED) if owner is None else owner
+        whose = owner, owner if made_for is None else made_for
+        self._whose: dict[str, tuple[Tensor, Tensor]] = {}  # owner, and for whom it was made
+        made = _made(generators, plan, n_copies if distinct else 1)
+        first = made[0][0]
         # without storage: its parameters are ours, and module.parameters() must not see them twice
-        self._template = [copy.deepcopy(modules[0]).to("meta")]
+        self._template = [copy.deepcopy(first).to("meta")]
         self.names = {}  # of ours, by that in the module
-        for name, first in [*modules[0].named_parameters(), *modules[0].named_buffers()]:
-            stacked = torch.stack([_tensor(module, name).detach() for module in modules])
-            trained = isinstance(first, nn.Parameter) and first.requires_grad
+        for name, p in [*first.named_parameters(), *first.named_buffers()]:
+            each = [torch.stack([_tensor(m, name).detach() for m in own]) for own in made]
+            start = torch.stack(each)  # (K, E, ...), or (K, 1, ...) where copies start equal
+            if n_copies is None:
+                start = start[:, 0]
+            elif not distinct:
+                start = start.expand(-1, n_copies, *start.shape[2:]).clone()
+            trained = isinstance(p, nn.Parameter) and p.requires_grad
             self.names[name] = flat = name.replace(".", "-")
-            self._add(flat, stacked, own, trained=trained)
+            self._add(flat, start, whose, trained=trained)
 
-    def _add(self, name: str, start: Tensor, owner: Tensor, *, trained: bool) -> None:
-        """Make the parameter ``name`` of copies that start at ``start`` (K, ...)."""
-        if self.n_tasks is not None:
-            start = start.unsqueeze(1).expand(-1, self.n_tasks, *start.shape[1:]).clone()
-            owner = owner.view(-1, *[1] * (start.dim() - 2)) if owner.dim() else owner
+    def _add(
+        self, name: str, start: Tensor, whose: tuple[Tensor, Tensor], *, trained: bool
+    ) -> None:
+        """Make the parameter ``name`` of copies that start at ``start`` (K, ...) or (K, E, ...)."""
         self.register_parameter(name, nn.Parameter(start, requires_grad=trained))
-        self._owners[name] = owner
+        ones = [1] * (start.dim() - 2)
+        owner, made_for = (w.view(-1, *ones) if w.dim() else w for w in whose)
+        self._whose[name] = owner, made_for
+
+    @property
+    def starts_equal(self) -> bool:
+        """Whether nothing tells the copies of a member apart, as long as they have not trained."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return all(bool((p == p[:, :1]).all()) for p in trained)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of every member, or of every member's tasks."""
+        """Features of every member, or of every member's copies."""
         x = x.long() if self.integers else x.to(self.dtype)
         stacks = {name: self.effective(flat) for name, flat in self.names.items()}
         features = [self._member(stacks, k, x[k]) for k in range(len(x))]
@@ -103,8 +122,13 @@ class StackedModule(Block):
         return floats[0] if floats else torch.get_default_dtype()
 
     def effective(self, name: str) -> Tensor:
-        """Parameters (K, ...) or (K, T, ...) of the copies, from whatever makes them up."""
+        """Parameters (K, ...) or (K, E, ...) of the copies, from whatever makes them up."""
         return self._parameters[name]  # type: ignore[return-value]
+
+    def compared_weight(self) -> Tensor:
+        """Weights (K, E, m) by which copies are compared."""
+        trained = [name for name in self.names.values() if self._parameters[name].requires_grad]  # type: ignore[union-attr]
+        return torch.cat([self.effective(name).flatten(2) for name in trained], -1)
 
     def _member(self, stacks: dict[str, Tensor], k: int, rows: Tensor) -> Tensor:
         own = {name: stack[k] for name, stack in stacks.items()}
@@ -117,18 +141,22 @@ class StackedModule(Block):
         [template] = self._template
         template.train(self.training)
         rows = rows.reshape(-1, *self.input_shape)
-        if self.n_tasks is None:
+        if self.n_copies is None:
             return functional_call(template, own, (rows,))
-        each = [{name: p[t] for name, p in own.items()} for t in range(self.n_tasks)]
+        each = [{name: p[e] for name, p in own.items()} for e in range(self.n_copies)]
         return torch.stack([functional_call(template, part, (rows,)) for part in each])
 
     def owners(self) -> dict[str, Tensor]:
         """Owner of each parameter; see `Block.owners`."""
-        return self._owners
+        return {name: owner for name, (owner, _) in self._whose.items()}
+
+    def made_for(self) -> dict[str, Tensor]:
+        """The task whose copy it was at first, or everybody's."""
+        return {name: made_for for name, (_, made_for) in self._whose.items()}
 
     def extra_repr(self) -> str:
         """Show the trunk and its copies."""
-        return f"{self.identity}, n_tasks={self.n_tasks}"
+        return f"{self.identity}, n_copies={self.n_copies}"
 
 
 class TiedModule(StackedModule):
@@ -143,28 +171,30 @@ class TiedModule(StackedModule):
 
     def __init__(
         self,
-        modules: Sequence[nn.Module],
+        generators: Sequence[Generator],
         plan: TrunkPlan,
         *,
-        n_tasks: int,
+        n_copies: int,
         owner: Tensor,
         strength: float,
         penalty: str,
     ):
-        super().__init__(modules, plan, n_tasks=n_tasks, owner=owner)
+        super().__init__(generators, plan, n_copies=n_copies, owner=owner)
         self.squared = penalty == "l2"
         # as in `CentredLinear`
         self.scale = (1 + strength) ** (-0.5 if self.squared else -1.0)
         self.factor = strength / (1 + strength)
         self.tied = [name for name in self.names.values() if f"centre-{name}" in self._parameters]
 
-    def _add(self, name: str, start: Tensor, owner: Tensor, *, trained: bool) -> None:
+    def _add(
+        self, name: str, start: Tensor, whose: tuple[Tensor, Tensor], *, trained: bool
+    ) -> None:
         if not trained:
-            super()._add(name, start, owner, trained=False)
+            super()._add(name, start, whose, trained=False)
             return
-        super()._add(name, torch.zeros_like(start), owner, trained=True)
-        self.register_parameter(f"centre-{name}", nn.Parameter(start.unsqueeze(1).clone()))
-        self._owners[f"centre-{name}"] = torch.tensor(SHARED)
+        super()._add(name, torch.zeros_like(start), whose, trained=True)
+        everybody = torch.tensor(SHARED)
+        super()._add(f"centre-{name}", start[:, :1].clone(), (everybody, everybody), trained=True)
 
     def effective(self, name: str) -> Tensor:
         """Centre and deviation."""
@@ -188,6 +218,22 @@ class TiedModule(StackedModule):
         return self.factor * reduce(torch.add, [v.abs().flatten(1).sum(1) for v in deviations])
 
 
+class SideBySide(nn.Module):
+    """Copies of trunks, of several owners, one after another: (K, b, d) to (K, E, b, h)."""
+
+    def __init__(self, trunks: Sequence[StackedModule]):
+        super().__init__()
+        self.trunks = nn.ModuleList(trunks)
+        self.dtype = trunks[0].dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of all copies."""
+        return torch.cat([trunk(x) for trunk in self.trunks], 1)
+
+    def penalty(self) -> None:
+        """None of them has one."""
+
+
 class TrunkNetwork(Network):
     """``outputs = inner(trunk(x))``.
 
@@ -196,35 +242,45 @@ class TrunkNetwork(Network):
 
     Parameters
     ----------
-    trunk : StackedModule
+    trunk : StackedModule or SideBySide
     inner : Network
         Built for features of the trunk's width, without a linear skip.
     """
 
-    def __init__(self, trunk: StackedModule, inner: Any):
+    def __init__(self, trunk: Any, inner: Any):
         super().__init__()
         self.trunk, self.inner = trunk, inner
+        self.gathers = inner.gathers
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (K, b, C) of inputs (K, b, d)."""
-        return self.inner(self.trunk(x))
+        return self.inner(self._beside_task(self._seen(x), x))
 
     def features(self, x: Tensor) -> Tensor | None:
         """The inner network's shared features, or the trunk's where tasks part there."""
-        seen = self.trunk(x)
+        seen = self._seen(x)
         if seen.dim() > 3:
             return None
         # a body without layers hands on what it gets
         has_layers = any(True for _ in self.inner.body.parameters())
-        return self.inner.features(seen) if has_layers else seen
+        return self.inner.features(self._beside_task(seen, x)) if has_layers else seen
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """The trunk's features."""
+        return self.trunk(x[..., :-1] if self.gathers else x)
+
+    def _beside_task(self, seen: Tensor, x: Tensor) -> Tensor:
+        """Features as the inner network takes them: with the task of each row, if it gathers heads."""
+        # not in the dtype of the features, which under autocast counts to 256
+        return torch.cat([seen, x[..., -1:].to(self.trunk.dtype)], -1) if self.gathers else seen
 
     def outputs(self, features: Tensor, x: Tensor) -> Tensor:
         """What `forward` makes of the features."""
         return self.inner.outputs(features, x)
 
-    def anneal(self) -> None:
-        """Tell the inner network that an epoch begins; a trunk has nothing to step."""
-        self.inner.anneal()
+    def anneal(self, trunk: nn.Module | None = None) -> None:
+        """Tell the inner network that an epoch begins; a trunk has nothing to step by itself."""
+        self.inner.anneal(self.trunk)
 
     def penalty(self) -> Tensor | None:
         """That of the trunk's copies and of the inner network."""
@@ -249,6 +305,17 @@ def seeded(generator: Generator) -> Iterator[None]:
         seed = torch.randint(2**62, (), generator=generator, device=device)
         torch.manual_seed(int(seed))
         yield
+
+
+def _made(
+    generators: Sequence[Generator], plan: TrunkPlan, n_copies: int | None
+) -> list[list[nn.Module]]:
+    """So many modules for each member, drawn from its generator."""
+    made = []
+    for generator in generators:
+        with seeded(generator):
+            made.append([plan.make() for _ in range(n_copies or 1)])
+    return made
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:
