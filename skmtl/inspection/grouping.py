@@ -16,6 +16,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.base import BaseEstimator
 from sklearn.metrics import silhouette_score
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -203,8 +204,11 @@ class TaskGrouping(BaseEstimator):
         )
         scores = []
         for est, columns, group in zip(self.estimators_, self._columns, self.groups_, strict=True):
+            last, inputs = est, X
+            if isinstance(est, Pipeline):  # whose own score hands no queries on
+                last, inputs = est[-1], est[:-1].transform(X) if len(est) > 1 else X
             params = {} if qid is None else {"qid": qid}
-            score = est.score(X, frame[columns], sample_weight=sample_weight, **params)
+            score = last.score(inputs, frame[columns], sample_weight=sample_weight, **params)
             scores.append(score * len(group))
         return float(np.sum(scores) / len(self.affinity_))
 
