@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tabm
 import torch
+from torch import nn
 
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.trunks import TabularTrunk
@@ -120,6 +122,40 @@ def test_what_is_no_such_table_is_refused_before_training(table, change, trunk, 
     X, y = table
     with pytest.raises((ValueError, TypeError), match=words):
         MultiTaskClassifierRegressor(trunk=trunk, **ASKED).fit(X.assign(**change), y)
+
+
+class Submodels(TabularTrunk):
+    """The table through the backbone of TabM, as docs/trunks.md has it."""
+
+    def build(self, input_shape):
+        reader = super().build(input_shape)
+        width = reader(torch.zeros(1, *input_shape)).shape[1]
+        return nn.Sequential(reader, submodels((width,)))
+
+
+def submodels(input_shape):
+    backbone = tabm.TabM.make(n_num_features=input_shape[0], d_out=None, k=4, d_block=32)
+    return nn.Sequential(backbone, nn.Flatten())
+
+
+def test_tabm_is_a_trunk_of_numbers_and_of_tables(table):
+    X, y = table
+    asked = {**ASKED, "hidden_layer_sizes": (), "learning_rate_init": 3e-3}
+    est = MultiTaskClassifierRegressor(trunk=Submodels(), **asked).fit(X[:300], y[:300])
+    scores = est.score_tasks(X[300:], y[300:])
+    assert scores.loc["number", "r2"] > 0.9
+    assert scores.loc["sign", "accuracy"] > 0.85
+    rows = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    one = MultiTaskRegressor(trunk=submodels, **{**asked, "n_members": 2, "max_iter": 2})
+    one.fit(rows, rows[:, :2])
+    x = torch.from_numpy(rows)
+    features = one.module_.network.eval().trunk(x.expand(2, -1, -1))
+    assert features.shape == (2, 50, 4 * 32)
+    for k in range(2):  # what the package computes with a member's weights
+        module = submodels((3,)).eval()
+        stacks = dict(one.module_.network.trunk.named_parameters())
+        module.load_state_dict({n: stacks[n.replace(".", "-")][k] for n in module.state_dict()})
+        torch.testing.assert_close(features[k], module(x))
 
 
 def test_missing_columns_are_refused_in_predict(table):
