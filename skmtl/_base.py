@@ -43,6 +43,7 @@ class BaseMultiTask(FittedMultiTask):
 
     _n_labels: dict[Any, int]
     _stacks = True  # whether a search may train it together with others
+    trunk: Any = None  # `TransferClassifier` and `TransferRegressor` have none
 
     def __init__(
         self,

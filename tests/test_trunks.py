@@ -213,6 +213,25 @@ def test_soft_sharing_of_trunks_reaches_from_towers_to_one(digits, penalty):
     assert start.abs().max() > 1e-4  # and it did learn
 
 
+@pytest.mark.parametrize("sharing", ["cross_stitch", "related"])
+def test_a_new_task_starts_at_the_mean_of_the_trunks(digits, sharing):
+    X, y = digits
+    est = MultiTaskClassifierRegressor(sharing=sharing, trunk=ConvTrunk((3,)), **FAST)
+    est.fit(X, y[["digit", "ink"]])
+    trunk = est.module_.network.trunk
+    before = {
+        name: trunk.effective(name).detach() for name in ("0-weight", "1-num_batches_tracked")
+    }
+    new = est.set_params(learning_rate_init=1e-9, max_iter=1).adapt(X, y["odd"], freeze="none")
+    after = new.module_.network.trunk
+    assert before["0-weight"].std(1).max() > 1e-3
+    np.testing.assert_allclose(
+        after.effective("0-weight").detach()[:, 0], before["0-weight"].mean(1), atol=1e-6
+    )
+    steps = after.effective("1-num_batches_tracked")
+    assert (steps > before["1-num_batches_tracked"][:, :1]).all()  # and goes on counting
+
+
 def test_the_gradient_level_finds_the_trunks_features(digits):
     X, y = digits
     asked = {**FAST, "trunk": ConvTrunk((3,)), "hidden_layer_sizes": ()}
