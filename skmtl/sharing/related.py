@@ -46,7 +46,8 @@ class RelatedSharing(Sharing):
 
     Weights are written as ``V = R^(1/2) U``, up to scales, and U is trained (and decayed by
     ``alpha``), which leaves the objective as it is and makes it well conditioned. Early stopping then
-    favours related towers even at strength 0: `NoSharing` is what the identity gives.
+    favours related towers even at strength 0: `NoSharing` is what the identity gives. Copies of a
+    trunk are related as hidden layers are.
 
     Parameters
     ----------
