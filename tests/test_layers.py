@@ -41,6 +41,7 @@ MAY_IMPORT = {
         "_base",
         "_checks",
         "_engine",
+        "_inputs",
         "_lesson",
         "_parameters",
         "_pure",

@@ -66,6 +66,7 @@ def test_where_it_makes_no_sense_it_is_refused():
 @pytest.fixture
 def accelerator():
     """Make an accelerator; the package keeps one configuration a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
     yield lambda precision: Accelerator(cpu=True, mixed_precision=precision)
     AcceleratorState._reset_state(reset_partial_state=True)
 

@@ -81,3 +81,5 @@ def test_texts_go_from_a_vectoriser_into_searches():
     each, both = (S(est, grid, cv=2).fit(X, y) for S in (GridSearchCV, BatchedGridSearchCV))
     scores = [s.cv_results_["mean_test_score"] for s in (each, both)]
     np.testing.assert_allclose(*scores, atol=1e-6)
+    fitted = both.best_estimator_
+    np.testing.assert_allclose(fitted.transform(X), fitted.transform(X.toarray()), atol=1e-6)

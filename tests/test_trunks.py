@@ -213,6 +213,17 @@ def test_soft_sharing_of_trunks_reaches_from_towers_to_one(digits, penalty):
     assert start.abs().max() > 1e-4  # and it did learn
 
 
+def test_the_representation_stands_on_the_trunk_and_tasks_are_not_joined_on_it(digits):
+    X, y = digits
+    est = MultiTaskClassifierRegressor(trunk=ConvTrunk((3,)), **FAST).fit(X, y[["digit", "ink"]])
+    network = est.module_.network.eval()
+    x = torch.as_tensor(X).reshape(1, 300, -1).expand(2, -1, -1)
+    expected = network.features(x).detach().transpose(0, 1).flatten(1)
+    np.testing.assert_allclose(est.transform(X), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"stand on a trunk. Found trunk=ConvTrunk.*use adapt"):
+        est.add_task(X, y[["odd"]])
+
+
 @pytest.mark.parametrize("sharing", ["cross_stitch", "related"])
 def test_a_new_task_starts_at_the_mean_of_the_trunks(digits, sharing):
     X, y = digits

@@ -46,6 +46,11 @@ def add_task(
     (60, 3)
     """
     fitted_source(source)
+    if source.trunk is not None:
+        raise ValueError(
+            f"add_task cannot join networks that stand on a trunk. Found trunk={source.trunk!r}: use "
+            "adapt for the new tasks alone, which starts from it, or fit all tasks."
+        )
     table = named_columns(source, y)
     other = clone(source).set_params(
         tasks=tasks, loss_weights=None, n_members=source.module_.n_members

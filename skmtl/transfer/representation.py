@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import validate_data
 from torch import Generator, Tensor
 
+from skmtl import _inputs, _table
 from skmtl.sharing import Lineage, Network, inherit
 from skmtl.training import FORWARD_ROWS, MultiTaskModule
 
@@ -28,9 +28,10 @@ def shared_features(estimator: Any, X: Any) -> np.ndarray:
     (60, 128)
     """
     module = estimator.module_
-    X = validate_data(estimator, X, dtype=module.dtype, reset=False)
-    x = torch.from_numpy(np.ascontiguousarray(X)).to(module.low.device)
-    network = unknown_task(module, x[:1])
+    X = _inputs.read(estimator, X, module.dtype, first=False)
+    x = _table.inputs_to_device(X, str(module.low.device))
+    first = x.index_select(0, torch.zeros(1, dtype=torch.long, device=x.device))
+    network = unknown_task(module, first)
     chunks = []
     for part in x.split(FORWARD_ROWS):
         features = body_output(network, module.clip(part.expand(module.n_members, *part.shape)))
