@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench docs docs-check dist clean
+.PHONY: demo test nightly coverage lint bench docs docs-check dist clean
 
 demo: $(VENV)/examples.stamp
 	$(BIN)/python examples/plot_01_penguins.py
@@ -12,6 +12,15 @@ demo: $(VENV)/examples.stamp
 # a process per core, each with one thread
 test: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical
+
+# Not in CI: what is tried on a few cases there, on many, and others every time; some minutes.
+nightly: $(VENV)/test.stamp
+	HYPOTHESIS_PROFILE=nightly OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical \
+	  --hypothesis-show-statistics tests/test_properties.py
+
+# Not in CI: the tests again, slower; fails below what pyproject.toml asks for.
+coverage: $(VENV)/test.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --cov --cov-report=term
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

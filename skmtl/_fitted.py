@@ -14,12 +14,12 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-import skmtl
 from skmtl import _engine, _export, _inputs, _queries, _spans, _task_view, metrics, targets
 from skmtl._distributions import Distributions
 from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
 from skmtl._transferable import Transferable
+from skmtl._versioned import Versioned
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
 from skmtl.training import MultiTaskModule, MultiTaskNet
@@ -27,7 +27,7 @@ from skmtl.training import MultiTaskModule, MultiTaskNet
 NOT_KEPT = {"batches", "dur", "train_loss_best", "valid_loss_best"}  # of skorch's history
 
 
-class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEstimator):
+class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, Versioned, BaseEstimator):
     """Predict and score; fitting is `BaseMultiTask`'s."""
 
     net_: MultiTaskNet
@@ -244,21 +244,6 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, BaseEs
         """
         self._check_fitted()
         return _export.inference_module(self, preprocessing)
-
-    def __getstate__(self):
-        return {**super().__getstate__(), "_skmtl_version": skmtl.__version__}
-
-    def __setstate__(self, state):
-        written = state.pop("_skmtl_version", "0.1.0.dev0 or before")
-        if written != skmtl.__version__:
-            warnings.warn(
-                f"This {type(self).__name__} was pickled by skmtl {written} and is loaded by "
-                f"{skmtl.__version__}: it may fail, or predict something else. Fit it anew, or load it "
-                "with the version that wrote it.",
-                UserWarning,
-                stacklevel=2,
-            )
-        super().__setstate__(state)
 
     def _read_targets(self, n_rows: int, y: Any, *, first: bool) -> tuple[list[Column], Container]:
         """Columns of the target, which must fit X and, after the first time, those seen before."""

@@ -17,12 +17,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmtl._checks import check_number
 from skmtl._minimax_models import IndependentModels, SpreadModels, as_numbers
 from skmtl._parameters import draw_seeds
+from skmtl._versioned import Versioned
 
 TOLERANCE = 1e-6  # of the game's value, relative to the spread of the loss
 MAX_CUTS = 500  # some twenty are needed
 
 
-class MinimaxDeviationClassifier(ClassifierMixin, BaseEstimator):
+class MinimaxDeviationClassifier(ClassifierMixin, Versioned, BaseEstimator):
     """Classifies by a short learning sample, never far from what the true model's knower would do.
 
     One of finitely many models is true: it drew the learning sample z and draws the objects (x, y)

@@ -370,7 +370,8 @@ def rebuild(
 def _dtype_out(dtype: Any, number: bool) -> Any:
     if not number or pd.api.types.is_float_dtype(dtype):
         return dtype
-    return "Float64" if isinstance(dtype, pd.Int64Dtype) else float
+    nullable = getattr(dtype, "na_value", None) is pd.NA and dtype.kind in "biu"
+    return "Float64" if nullable else float
 
 
 __all__ = [

@@ -1,8 +1,17 @@
-"""Tables that many tests share."""
+"""Tables that many tests share, and how many cases properties are tried on."""
+
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
+
+# HYPOTHESIS_PROFILE: "ci" tries the same cases every time, "nightly" others, and ten times as many
+SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("ci", max_examples=10, derandomize=True, database=None, **SHARED)
+settings.register_profile("nightly", max_examples=100, print_blob=True, **SHARED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture

@@ -1,21 +1,36 @@
 """What goes wrong outside of a fit: it is killed, disks are full, files damaged, memory short."""
 
 import multiprocessing
+import os
 import pickle
 import resource
 import signal
+import tempfile
+import zipfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import skops.io
 import torch
 from numpy.testing import assert_array_equal
 from skorch.callbacks import Callback
+from torch import nn
 
-from skmtl import MultiTaskClassifier, MultiTaskRegressor
+from skmtl import (
+    MinimaxDeviationClassifier,
+    MultiTaskClassifier,
+    MultiTaskRegressor,
+    SoftSharingEnsemble,
+)
+from skmtl.meta import MetaLearner
 from skmtl.training import FitCheckpoint
 from skmtl.training.step import train_step
+from skmtl.training.threads import torch_threads
+from skmtl.transfer import TransferRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 rng = np.random.default_rng(0)
@@ -31,6 +46,9 @@ QUICK = {
     "dropout": 0.1,
     "random_state": 0,
 }
+
+
+TRUNK = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.3))
 
 
 class Killed(BaseException):
@@ -51,8 +69,8 @@ class KillAt(Callback):
             raise Killed
 
 
-def fit(callbacks=None, y=Y, **params):
-    return MultiTaskRegressor(callbacks=callbacks, **{**QUICK, **params}).fit(X, y)
+def fit(callbacks=None, y=Y, x=X, kind=MultiTaskRegressor, **params):
+    return kind(callbacks=callbacks, **{**QUICK, **params}).fit(x, y)
 
 
 def kill(path, epoch=8, every=3, **params):
@@ -78,22 +96,27 @@ def kill(path, epoch=8, every=3, **params):
         {"sharing": "related"},
         {"schedule": "alternating"},
         {"early_stopping": False},
+        {"trunk": TRUNK},
+        {"kind": SoftSharingEnsemble},
+        {"kind": MultiTaskClassifier, "y": np.sign(X)},
+        {"task_column": 3, "x": np.column_stack([X[:, :3], np.arange(120) % 5]), "y": Y[:, 1]},
+        {"x": np.tile(X, (10, 1)).astype(np.float32), "y": np.tile(Y, (10, 1))},  # in float32
     ],
-    ids=str,
+    ids=lambda params: "-".join(params) or "default",
 )
 def test_a_killed_fit_ends_as_if_it_had_not_been_killed(tmp_path, params):
     whole, path = fit(**params), tmp_path / "fit"
     kill(path, epoch=min(8, whole.n_iter_ - 1), **params)
-    resumed = fit([FitCheckpoint(path, 3)], **params)
-    assert_array_equal(resumed.predict(X), whole.predict(X))
+    resumed, x = fit([FitCheckpoint(path, 3)], **params), params.get("x", X)
+    assert_array_equal(resumed.predict(x), whole.predict(x))
     assert resumed.history_.equals(whole.history_)
     assert resumed.net_.max_epochs == whole.net_.max_epochs
     assert resumed.net_.stopped_early_ == whole.net_.stopped_early_
     assert list(tmp_path.iterdir()) == []  # done
 
 
-def predict_of(seed):
-    return fit(random_state=seed, n_members=1 + seed % 3).predict(X)
+def predict_of(seed, params=None):
+    return fit(random_state=seed, n_members=1 + seed % 3, **(params or {})).predict(X)
 
 
 def predict_and_be_killed(folder):
@@ -171,20 +194,27 @@ def test_a_damaged_file_is_refused(tmp_path):
         fit([FitCheckpoint(path, every=0)])
 
 
-def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
-    path = tmp_path / "fit"
-    before = kill(path, epoch=5)
+@contextmanager
+def disk_of(n_bytes):
+    """A disk on which no file gets larger."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
     try:
-        with pytest.raises(
-            OSError, match=r"epoch 6 \(File too large\). The file that was there is"
-        ):
-            fit([FitCheckpoint(path, 3)])
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "fit"
+    before = kill(path, epoch=5)
+    with (
+        disk_of(len(before) // 2),
+        pytest.raises(OSError, match=r"epoch 6 \(File too large\). The file that was there is"),
+    ):
+        fit([FitCheckpoint(path, 3)])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     assert_array_equal(fit([FitCheckpoint(path, 3)]).predict(X), fit().predict(X))
@@ -195,7 +225,60 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
         fit([FitCheckpoint(tmp_path / "none" / "fit", 3)])
 
 
+@contextmanager
+def nobody():
+    """Somebody who may not write to folders of ours; only root must become somebody else."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_written_to_is_an_error_and_leaves_the_old_file():
+    with tempfile.TemporaryDirectory() as name:
+        folder, path = Path(name), Path(name) / "fit"
+        before = kill(path, epoch=5)
+        path.chmod(0o444)
+        folder.chmod(0o555)
+        with nobody(), pytest.raises(OSError, match=r"epoch 6 \(Permission.*that was there is"):
+            fit([FitCheckpoint(path, 3)])
+        folder.chmod(0o700)
+        assert path.read_bytes() == before
+        assert list(folder.iterdir()) == [path]
+        assert_array_equal(fit([FitCheckpoint(path, 3)]).predict(X), fit().predict(X))
+
+
 # Files of fitted estimators
+
+
+def dump_pickle(est, path):
+    with open(path, "wb") as file:
+        pickle.dump(est, file)
+
+
+def load_pickle(path):
+    with open(path, "rb") as file:
+        return pickle.load(file)
+
+
+@pytest.mark.parametrize(
+    ("dump", "load"),
+    [(dump_pickle, load_pickle), (joblib.dump, joblib.load), (skops.io.dump, skops.io.load)],
+    ids=["pickle", "joblib", "skops"],
+)
+def test_a_disk_that_is_full_on_saving_is_an_error(tmp_path, dump, load):
+    est = MultiTaskClassifier(**QUICK).fit(X, Y[:, 1] > 0)
+    before, path = est.predict(X), tmp_path / "model"
+    with disk_of(4096), pytest.raises(OSError, match="File too large"):
+        dump(est.to_torch() if load is skops.io.load else est, path)
+    assert_array_equal(est.predict(X), before)
+    if path.exists():  # what came to lie there does not pass for a model
+        with pytest.raises((EOFError, pickle.UnpicklingError, zipfile.BadZipFile)):
+            load(path)
 
 
 def test_a_pickle_of_another_version_loads_and_says_so(monkeypatch):
@@ -210,6 +293,32 @@ def test_a_pickle_of_another_version_loads_and_says_so(monkeypatch):
     del state["_skmtl_version"]
     with pytest.warns(UserWarning, match="or before"):
         MultiTaskRegressor().__setstate__(state)
+
+
+def fitted(kind):
+    if kind is MetaLearner:
+        params = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
+        learner = kind(**params).fit(X, Y[:, 1], sample_task=np.arange(120) % 6)
+        return learner.adapt(X[:5], Y[:5, 1])
+    if kind is MinimaxDeviationClassifier:
+        return kind(n_simulations=50, random_state=0).fit(X, Y[:, 1] > 0)
+    if kind is TransferRegressor:
+        return kind(fit(), n_members=2, max_iter=2, random_state=0).fit(X, Y)
+    return fit(kind=kind)
+
+
+@pytest.mark.parametrize(
+    "kind", [SoftSharingEnsemble, TransferRegressor, MetaLearner, MinimaxDeviationClassifier]
+)
+def test_every_estimator_says_which_version_pickled_it(kind, monkeypatch):
+    est = fitted(kind)
+    monkeypatch.setattr("skmtl.__version__", "0.0.1")
+    old = pickle.dumps(est)
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match=r"by skmtl 0\.0\.1 and is loaded by") as told:
+        again = pickle.loads(old)  # what it was learned from has something to say, too
+    assert any(f"This {type(est).__name__} " in str(warning.message) for warning in told)
+    assert_array_equal(again.predict(X), est.predict(X))
 
 
 def test_a_pickle_that_is_cut_off_does_not_load():
@@ -249,13 +358,71 @@ def test_too_large_a_network_says_what_takes_memory():
     assert_array_equal(est.predict(X), before)
 
 
-def test_fits_in_threads_are_fits_alone():
-    n_threads, alone = torch.get_num_threads(), [predict_of(seed) for seed in range(8)]
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "2 GiB"),
+        (MemoryError("Unable to allocate 9 TiB for an array"), "9 TiB"),
+    ],
+    ids=["on a GPU", "numpy"],
+)
+def test_memory_that_ends_during_a_fit_says_what_takes_it(monkeypatch, error, hint):
+    est = fit()
+    before = est.predict(X)
+
+    def short(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("skmtl.training.net.train_step", short)
+    with pytest.raises(MemoryError, match=rf"device='auto'. Lower n_members.*{hint}"):
+        est.fit(X, Y)
+    assert_array_equal(est.predict(X), before)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"loss_weights": "random"},  # these draw from torch's global generator
+        {"loss_weights": "graddrop"},
+        {"trunk": TRUNK},
+        {"trunk": TRUNK, "loss_weights": "random"},
+    ],
+    ids=lambda params: "-".join(map(str, params)) or "default",
+)
+def test_fits_in_threads_are_fits_alone(params):
+    n_threads, alone = torch.get_num_threads(), [predict_of(seed, params) for seed in range(8)]
+    state = torch.get_rng_state()
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(predict_of, range(8)))
+        together = list(pool.map(predict_of, range(8), [params] * 8))
     for one, other in zip(alone, together, strict=True):
         assert_array_equal(one, other)
     assert torch.get_num_threads() == n_threads
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_predictions_in_threads_are_predictions_alone():
+    est = fit(trunk=TRUNK)
+    alone = [est.predict(X[at : at + 5]) for at in range(0, 120, 5)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda at: est.predict(X[at : at + 5]), range(0, 120, 5)))
+    assert_array_equal(together, alone)
+
+
+def test_torchs_threads_are_as_before_when_the_last_fit_ends():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)  # as on a machine of two cores
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with torch_threads(1):
+                other = torch_threads(1)
+                pool.submit(other.__enter__).result()
+            pool.submit(other.__exit__, None, None, None).result()
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as fresh:
+            assert fresh.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_fits_in_a_new_process_are_fits_here(spawned):

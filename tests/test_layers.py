@@ -13,10 +13,10 @@ FILES = sorted(ROOT.rglob("*.py"))
 # room -> rooms of skmtl it may import from, and outside packages that only it may import
 MAY_IMPORT = {
     "tasks": set(),
-    "sharing": {"_checks"},
-    "trunks": {"_checks"},
+    "sharing": {"_checks", "_global_generator"},
+    "trunks": {"_checks", "_global_generator"},
     "schedules": {"_checks"},
-    "weighting": {"_checks"},
+    "weighting": {"_checks", "_global_generator"},
     "consolidation": {"_checks"},
     "training": set(),
     "targets": {"tasks"},
@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "_queries": {"_lesson", "_table", "targets", "tasks", "training"},
     "metrics": {"_checks", "_html", "_parameters", "_queries", "_spans", "targets"},
     "inspection": {"_checks", "_html", "_spans", "metrics", "model_selection"},
-    "meta": {"_checks", "_parameters", "targets"},
+    "meta": {"_checks", "_parameters", "_versioned", "targets"},
     "transfer": {
         "_base",
         "_checks",

@@ -12,11 +12,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skmtl._versioned import Versioned
+
 from .learned import Learned
 from .table import read_labels
 
 
-class Adapted(BaseEstimator):
+class Adapted(Versioned, BaseEstimator):
     """What both kinds share: `fit` adapts the learner's start to the rows."""
 
     _kind: str

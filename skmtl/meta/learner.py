@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmtl import _parameters
 from skmtl._checks import check_choice, check_number
+from skmtl._versioned import Versioned
 
 from .adapted import AdaptedClassifier, AdaptedRegressor
 from .algorithms import ALGORITHMS
@@ -25,7 +26,7 @@ from .table import check_tasks, read_kind, read_labels, read_tasks
 from .training import Plan, meta_train
 
 
-class MetaLearner(BaseEstimator):
+class MetaLearner(Versioned, BaseEstimator):
     """Learns from many tasks how to learn a new one from a few rows.
 
     A network's parameters are a starting point: a task is learned by ``inner_steps`` gradient steps

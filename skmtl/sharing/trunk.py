@@ -12,14 +12,15 @@ costs more than the call.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
+
+from skmtl._global_generator import seeded
 
 from .base import SHARED, Architecture, Block, Network, Sharing, TrunkPlan, by_member
 
@@ -295,16 +296,6 @@ class TrunkNetwork(Network):
     def n_tasks(self) -> int:
         """Number of tasks."""
         return self.inner.n_tasks
-
-
-@contextmanager
-def seeded(generator: Generator) -> Iterator[None]:
-    """Let torch's global generators be seeded from this one meanwhile, and be as before after it."""
-    device = generator.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        seed = torch.randint(2**62, (), generator=generator, device=device)
-        torch.manual_seed(int(seed))
-        yield
 
 
 def _made(

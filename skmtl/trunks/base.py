@@ -15,6 +15,8 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor, nn
 
+from skmtl._global_generator import kept
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -205,7 +207,7 @@ def make_module(trunk: Trunk) -> nn.Module:
 def width_of(trunk: Trunk) -> int:
     """Number of features that a prepared trunk's modules give; global generators stay as they are."""
     dtype = torch.int64 if trunk.integers_ else torch.float32
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with kept([]), torch.no_grad():
         return make_module(trunk)(torch.zeros(2, *trunk.input_shape_, dtype=dtype)).shape[1]
 
 

@@ -6,9 +6,7 @@ A method that a later torchjd brings is one line in `SCALARIZERS` or `AGGREGATOR
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +15,7 @@ from torchjd import aggregation, scalarization
 from torchjd.aggregation import GramianWeightedAggregator, WeightedAggregator
 
 from skmtl._checks import named
+from skmtl._global_generator import drawn_from
 
 from .solvers import MinNorm, NNLSProjector, OrderedProjections
 
@@ -61,7 +60,6 @@ NEEDS_AN_OBJECT = {
 }
 # Gradients of one coordinate are compared from step to step: rows of a batch are no coordinates.
 BY_COORDINATE = (aggregation.ExcessMTL,)
-LOCK = threading.Lock()
 
 
 def is_scalarizer(value: Any) -> bool:
@@ -233,19 +231,3 @@ class Order:
 def fresh(generators: Sequence[Generator], *, draws: bool) -> list[Generator | None]:
     """Generators for the draws of a method, if any, so that they do not shift those of batches."""
     return [Generator().manual_seed(g.initial_seed() + 1) if draws else None for g in generators]
-
-
-@contextmanager
-def drawn_from(generator: Generator | None) -> Iterator[None]:
-    """Lend torch's global generator the state of this one: torchjd draws from the global one."""
-    if generator is None:
-        yield
-        return
-    with LOCK:  # no two threads at once
-        before = torch.get_rng_state()
-        torch.set_rng_state(generator.get_state())
-        try:
-            yield
-        finally:
-            generator.set_state(torch.get_rng_state())
-            torch.set_rng_state(before)

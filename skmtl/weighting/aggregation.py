@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skmtl._global_generator import drawn_from
+
 from . import adapter
 from .base import GradientWeighting, Setting, require_numbers
 
@@ -140,7 +142,7 @@ class Aggregation(GradientWeighting):
         aggregator = self._aggregator(k, positions)
         if self._generators[k] is None:
             return self._weigh(aggregator, gramian, rows)
-        with adapter.drawn_from(self._generators[k]):
+        with drawn_from(self._generators[k]):
             return self._weigh(aggregator, gramian, rows)
 
     def _weigh(

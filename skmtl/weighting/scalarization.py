@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skmtl._global_generator import drawn_from
+
 from . import adapter
 from .base import Setting, Weighting, require_numbers
 
@@ -87,7 +89,7 @@ class Scalarization(Weighting):
         if generator is None:
             value = scalarizer(leaf)
         else:
-            with adapter.drawn_from(generator):
+            with drawn_from(generator):
                 value = scalarizer(leaf)
         if not learned:
             return torch.autograd.grad(value, leaf)[0]
@@ -105,7 +107,7 @@ class Scalarization(Weighting):
         if not len(positions):
             return weights
         leaf = losses[positions].clamp(min=LEAST).requires_grad_()
-        with adapter.drawn_from(self._generators[k]):
+        with drawn_from(self._generators[k]):
             value = adapter.restricted(scalarizer, len(losses), positions)(leaf)
         some, *gradients = torch.autograd.grad(value, [leaf, *learned], allow_unused=True)
         for p, g in zip(learned, gradients, strict=True):
