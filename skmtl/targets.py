@@ -133,8 +133,7 @@ def _checked(name: Any, labels: np.ndarray, mask: np.ndarray, dtype: Any) -> Col
         raise ValueError(
             f"Complex data not supported: task {name!r} must hold real numbers or labels."
         )
-    if labels.dtype == object:
-        labels = pd.Series(labels, dtype=object).infer_objects().to_numpy()
+    labels = _of_one_type(labels)
     if labels.dtype.kind == "O":
         strange = [v for v in labels if not isinstance(v, str | Real | np.bool_)]
     else:
@@ -152,6 +151,13 @@ def _checked(name: Any, labels: np.ndarray, mask: np.ndarray, dtype: Any) -> Col
             f"{where}. Drop it, or set it to NaN to leave it unlabelled."
         )
     return Column(name, labels, mask, dtype)
+
+
+def _of_one_type(labels: np.ndarray) -> np.ndarray:
+    """Numbers or booleans in an array of objects as an array of these, if they are all there is."""
+    if labels.dtype != object:
+        return labels
+    return pd.Series(labels, dtype=object).infer_objects().to_numpy()
 
 
 def categories_in_order(column: Column) -> np.ndarray | None:
@@ -305,7 +311,8 @@ def weigh_columns(
     for t, column in enumerate(columns):
         counts = weight[column.mask, t] > 0
         mask = column.mask & (weight[:, t] > 0)
-        kept.append(replace(column, labels=column.labels[counts], mask=mask))
+        labels = _of_one_type(column.labels[counts])  # a word among numbers may be gone
+        kept.append(replace(column, labels=labels, mask=mask))
     return kept, [weight[c.mask, t] for t, c in enumerate(kept)]
 
 

@@ -4,7 +4,7 @@ What a table looks like is drawn; the numbers in it come from a seed that is dra
 costs little and still gets smaller when a test fails.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,9 +74,25 @@ class Table:
     def classes(self):
         return [name for name, dtype in self.dtypes.items() if dtype in CLASSES]
 
-    def fit(self, params, **changed):
-        t = replace(self, **changed)
-        return MultiTaskClassifierRegressor(t.tasks, **params).fit(t.X, t.Y, t.weight)
+    @property
+    def weights(self):
+        """Weights (n, T), in the order of Y."""
+        if isinstance(self.weight, pd.DataFrame):
+            return self.weight[list(self.Y)].to_numpy()
+        weight = np.ones(len(self.X)) if self.weight is None else self.weight
+        return np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], self.Y.shape)
+
+    @property
+    def tells(self):
+        """Whether the first gradient of no task is rounding alone, which Adam makes a step of.
+
+        It is where labels sum to zero, as standardised ones do, over rows of equal inputs.
+        """
+        there = self.Y.notna().to_numpy() & (self.weights > 0)
+        return all(len(self.X[rows].drop_duplicates()) > 1 for rows in there.T)
+
+    def fit(self, params):
+        return MultiTaskClassifierRegressor(self.tasks, **params).fit(self.X, self.Y, self.weight)
 
 
 @st.composite

@@ -61,6 +61,14 @@ def test_the_kind_of_a_column_is_inferred(name):
     assert type(task) is kinds.get(name, ClassificationTask)
 
 
+def test_a_label_of_weight_zero_has_no_say_in_what_a_column_is():
+    column = pd.Series([1.5, 2.5, "unknown"] * 10, dtype=object)
+    weight = np.array([1.0, 1.0, 0.0] * 10)
+    task = MultiTaskClassifierRegressor(**QUICK).fit(X, column, weight).tasks_["y"]
+    assert type(task) is RegressionTask
+    assert task.center_ == 2.0
+
+
 def test_infer_says_so_when_whole_numbers_are_a_close_call():
     sure = np.arange(200) % 10
     close = np.arange(200) % 15
@@ -155,6 +163,14 @@ def test_regression_targets_survive_standardising(labels):
     encoded = task.encode(labels, name="y")
     np.testing.assert_allclose(task.decode(encoded), labels, atol=1e-6 * (1 + np.abs(labels).max()))
     assert abs(encoded.mean()) < 1e-3
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+def test_equal_labels_are_predicted_to_the_bit(loss):
+    Y = pd.DataFrame({"same": np.full(30, 0.1), "other": X[:, 0]})  # whose mean is not quite 0.1
+    tasks = {"same": RegressionTask(loss=loss), "other": "regression"}
+    est = MultiTaskClassifierRegressor(tasks, **QUICK).fit(X, Y)
+    assert (est.predict(X)["same"] == 0.1).all()
 
 
 @st.composite

@@ -129,13 +129,14 @@ def refuse_classes(classes: Any, name: Any) -> None:
 
 
 def unit(labels: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Weighted mean and standard deviation, (m,) each; a deviation of 1 where labels are equal."""
+    """Weighted mean and standard deviation of labels (m,); of equal ones their value, and 1."""
     peak = float(np.abs(labels).max()) or 1.0  # squares of labels / peak cannot overflow
     center = np.average(labels / peak, weights=weight)
     scale = np.sqrt(np.average((labels / peak - center) ** 2, weights=weight))
     # a constant column has no unit to learn from; rounding may leave it a hair above zero
-    constant = scale <= 10 * np.finfo(float).eps * abs(center)
-    return float(center * peak), 1.0 if constant else float(scale * peak)
+    if scale <= 10 * np.finfo(float).eps * abs(center):
+        return float(labels[0]), 1.0  # so that they are zero, and nothing moves
+    return float(center * peak), float(scale * peak)
 
 
 def numbers(labels: np.ndarray, name: Any) -> np.ndarray:
