@@ -39,16 +39,25 @@ def merge_equal_rows(X: np.ndarray, table: Targets) -> tuple[np.ndarray, Targets
 
     A weight of two then is a repeated row in everything that follows, and copies of a row cannot
     stand on both sides of a validation split. The rows come in an order of their own, so that of
-    the table does not matter.
+    the table does not matter, nor that of its columns.
     """
     weight = np.ones((len(X), table.n_tasks)) if table.weight is None else table.weight
-    key = np.hstack([X, table.values, weight > 0])
+    key = np.hstack([X, *_in_order_of_their_own(X, [*table.values.T, *(weight > 0).T])])
     _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
     merged = np.zeros((len(first), table.n_tasks), X.dtype)
     np.add.at(merged, inverse.reshape(-1), weight)
     return first, replace(
         table, values=table.values[first], weight=None if np.all(merged == 1) else merged
     )
+
+
+def _in_order_of_their_own(X: np.ndarray, columns: list[np.ndarray]) -> list[np.ndarray]:
+    """Columns (n, 1) that tell rows of equal inputs apart, by what is in them, not where they stand."""
+    distinct, inputs = np.unique(X, axis=0, return_inverse=True)
+    if len(distinct) == len(X):
+        return []
+    by_content = sorted(columns, key=lambda c: c[np.lexsort([c, inputs.reshape(-1)])].tolist())
+    return [column[:, None] for column in by_content]
 
 
 def labelled_rows(table: Targets) -> Tensor:

@@ -132,7 +132,8 @@ def test_the_order_of_columns_does_not_matter(t, params, shuffle):
     one, other = t.fit(params), replace(t, Y=t.Y[columns], weight=weight).fit(params)
     assert list(other.predict(t.X).columns) == columns
     assert_says_the_same(one, other, t.X)
-    assert one.score(t.X, t.Y) == pytest.approx(one.score(t.X, t.Y[columns]), nan_ok=True)
+    score = one.score(t.X, t.Y[columns], weight)
+    assert score == pytest.approx(one.score(t.X, t.Y, t.weight), nan_ok=True)
 
 
 @given(tables(), settings_of_fits(), st.randoms())

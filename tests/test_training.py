@@ -113,6 +113,17 @@ def test_a_fit_that_settled_does_not_warn():
     MultiTaskRegressor(**{**QUICK, "max_iter": 500}, learning_rate_init=0.05).fit(*noisy())
 
 
+def test_the_order_of_columns_does_not_matter_where_rows_have_equal_inputs():
+    rng = np.random.default_rng(0)
+    X = rng.integers(2, size=(40, 2)).astype(float)  # rows differ in their labels only
+    Y = pd.DataFrame({"a": rng.normal(size=40), "b": rng.normal(size=40), "c": rng.normal(size=40)})
+    params = {**QUICK, "batch_size": 7}
+    expected = MultiTaskRegressor(**params).fit(X, Y).predict(X)
+    for columns in (["c", "a", "b"], ["b", "a", "c"]):
+        got = MultiTaskRegressor(**params).fit(X, Y[columns]).predict(X)
+        assert_allclose(got[list("abc")], expected, rtol=1e-9)
+
+
 # Randomness
 
 
