@@ -245,9 +245,11 @@ class BaseMultiTask(FittedMultiTask):
         """Read and encode a table of targets for the rows of x, or for those that `where` lists."""
         n_rows = len(x) if where is None else len(where)
         columns, container = self._read_targets(n_rows, y, first=first)
-        weight = targets.read_weight(sample_weight, n_rows, [c.name for c in columns])
+        names = [c.name for c in columns]
+        given = names if first else targets.as_given(names, container, self._container)
+        weight = targets.read_weight(sample_weight, n_rows, names, given)
         columns, label_weights = targets.weigh_columns(columns, weight)
-        known = targets.name_classes(classes, [c.name for c in columns])
+        known = targets.name_classes(classes, names)
         if first:
             prepared = self._prepare_tasks(columns, label_weights, known)
             container = _late.settle(container, columns, prepared)

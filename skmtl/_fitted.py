@@ -146,8 +146,9 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, Versio
         """Every task's score by its own metric, NaN without a label here."""
         self._check_fitted()
         outputs = self._forward(X)
-        columns, _ = self._read_targets(len(outputs[0]), y, first=False)
-        weight = targets.read_weight(sample_weight, len(outputs[0]), list(self.tasks_))
+        columns, container = self._read_targets(len(outputs[0]), y, first=False)
+        given = targets.as_given(list(self.tasks_), container, self._container)
+        weight = targets.read_weight(sample_weight, len(outputs[0]), list(self.tasks_), given)
         columns, weights = targets.weigh_columns(columns, weight)
         codes = _queries.number(qid, len(outputs[0]))
         columns = _queries.attach(columns, list(self.tasks_.values()), codes)

@@ -263,10 +263,23 @@ def align(
     return [by_name[name] for name in names]
 
 
-def read_weight(sample_weight: Any, n_rows: int, names: list[Any]) -> np.ndarray | None:
+def as_given(names: Sequence[Any], now: Container, fitted: Container) -> list[Any]:
+    """Tasks in the order of the columns of a table that `align` put into the order of the fitted."""
+    if now.kind != "frame" or fitted.kind != "frame":
+        return list(names)
+    place = {column: at for at, column in enumerate(now.names)}
+    if fitted.spans is None:
+        return sorted(names, key=lambda name: place[name])
+    return sorted(names, key=lambda name: min(place[c] for c in fitted.spans[name].labels))
+
+
+def read_weight(
+    sample_weight: Any, n_rows: int, names: list[Any], given: Sequence[Any] | None = None
+) -> np.ndarray | None:
     """Check sample weights of shape (n,) or (n, T); return (n, T) or None.
 
-    The columns of a DataFrame are matched with the tasks by name.
+    The columns of a DataFrame are matched with the tasks by name; those of an array are in the order
+    of ``given``, by default that of ``names``.
     """
     if sample_weight is None:
         return None
@@ -278,12 +291,13 @@ def read_weight(sample_weight: Any, n_rows: int, names: list[Any]) -> np.ndarray
                 f"Found {list(sample_weight.columns)}."
             )
         sample_weight = sample_weight[names]
-    given = np.asarray(sample_weight)
-    if given.dtype == object:
-        given = given if all(isinstance(w, Real) for w in given.flat) else given.astype(str)
-    if given.dtype.kind not in "biufO":
+        given = names
+    numbers = np.asarray(sample_weight)
+    if numbers.dtype == object:
+        numbers = numbers if all(isinstance(w, Real) for w in numbers.flat) else numbers.astype(str)
+    if numbers.dtype.kind not in "biufO":
         raise ValueError(f"sample_weight must hold numbers. Found {sample_weight!r}.")
-    weight = given.astype(float)
+    weight = numbers.astype(float)
     if weight.ndim == 0:
         weight = np.full(n_rows, float(weight))
     if weight.shape not in ((n_rows,), (n_rows, n_tasks)):
@@ -297,7 +311,9 @@ def read_weight(sample_weight: Any, n_rows: int, names: list[Any]) -> np.ndarray
         raise ValueError(
             f"sample_weight must be finite and not negative. Found {weight[where]} at {where}."
         )
-    return np.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, (n_rows, n_tasks))
+    if weight.ndim == 1:
+        return np.broadcast_to(weight[:, None], (n_rows, n_tasks))
+    return weight if given is None else weight[:, [list(given).index(name) for name in names]]
 
 
 def weigh_columns(
@@ -386,6 +402,7 @@ __all__ = [
     "Container",
     "Targets",
     "align",
+    "as_given",
     "categories_in_order",
     "encode",
     "infer_kind",

@@ -165,7 +165,7 @@ def layouts(X):
     }
 
 
-@given(tables(ANY), FIT, st.data())
+@given(tables(), settings_of_fits(), st.data())
 def test_the_layout_of_inputs_does_not_matter(t, params, data):
     X = t.X.astype("float32").astype(float)  # float32 can tell them all
     other = data.draw(st.sampled_from(sorted(layouts(X))))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 
 from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.targets import read_columns, rebuild
@@ -130,6 +131,20 @@ def test_a_scored_frame_is_matched_by_name_whatever_its_order(mixed):
     inputs, Y = mixed
     est = MultiTaskClassifierRegressor(**QUICK).fit(inputs, Y)
     assert est.score(inputs, Y[["cost", "colour", "sick"]]) == est.score(inputs, Y)
+
+
+def test_an_array_of_weights_has_the_order_of_the_table_it_comes_with(mixed):
+    inputs, Y = mixed
+    weight = np.random.default_rng(0).choice([0.0, 1.0, 2.0], size=Y.shape)
+    est = MultiTaskClassifierRegressor(**QUICK).fit(inputs, Y, weight)
+    turned = ["cost", "colour", "sick"]
+    moved = pd.DataFrame(weight, columns=Y.columns)[turned].to_numpy()
+    assert est.score(inputs, Y[turned], moved) == est.score(inputs, Y, weight)
+    table = est.score_tasks(inputs, Y[turned], moved)
+    pd.testing.assert_frame_equal(table, est.score_tasks(inputs, Y, weight))
+    other = clone(est).fit(inputs, Y, weight)
+    one, two = est.partial_fit(inputs, Y, weight), other.partial_fit(inputs, Y[turned], moved)
+    pd.testing.assert_frame_equal(one.predict(inputs), two.predict(inputs))
 
 
 def test_score_skips_tasks_without_labels_and_says_so(mixed):

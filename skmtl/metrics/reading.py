@@ -103,10 +103,13 @@ def read(
     known = _known_tasks(estimator, inner, [c.name for c in columns])
     names = [task.name for task in known]
     if fitted is None or spans is None:
-        columns = targets.align(columns, container, answers.container, names)
+        form = answers.container
+        columns = targets.align(columns, container, form, names)
     else:
-        columns = _spans.join(targets.align(columns, container, fitted, fitted.names), spans)
-    weight = targets.read_weight(sample_weight, len(columns[0].mask), names)
+        form = fitted
+        columns = _spans.join(targets.align(columns, container, form, form.names), spans)
+    given = targets.as_given(names, container, form)
+    weight = targets.read_weight(sample_weight, len(columns[0].mask), names, given)
     columns, weights = targets.weigh_columns(columns, weight)
     codes = _queries.number(qid, len(columns[0].mask))
     columns = _queries.attach(columns, [task.task for task in known], codes)
