@@ -42,22 +42,34 @@ def merge_equal_rows(X: np.ndarray, table: Targets) -> tuple[np.ndarray, Targets
     the table does not matter, nor that of its columns.
     """
     weight = np.ones((len(X), table.n_tasks)) if table.weight is None else table.weight
-    key = np.hstack([X, *_in_order_of_their_own(X, [*table.values.T, *(weight > 0).T])])
+    key = np.hstack([X, table.values, weight > 0])
     _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    order = _order_of_rows(X[first], table.values[first], weight[first] > 0)
+    first, inverse = first[order], np.argsort(order)[inverse.reshape(-1)]
     merged = np.zeros((len(first), table.n_tasks), X.dtype)
-    np.add.at(merged, inverse.reshape(-1), weight)
+    np.add.at(merged, inverse, weight)
     return first, replace(
         table, values=table.values[first], weight=None if np.all(merged == 1) else merged
     )
 
 
-def _in_order_of_their_own(X: np.ndarray, columns: list[np.ndarray]) -> list[np.ndarray]:
-    """Columns (n, 1) that tell rows of equal inputs apart, by what is in them, not where they stand."""
+def _order_of_rows(X: np.ndarray, values: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Sort distinct rows by inputs, and those of equal inputs by labels.
+
+    Which of the labels' columns leads is told by what is in it, not by where it stands.
+    """
     distinct, inputs = np.unique(X, axis=0, return_inverse=True)
+    inputs = inputs.reshape(-1)
     if len(distinct) == len(X):
-        return []
-    by_content = sorted(columns, key=lambda c: c[np.lexsort([c, inputs.reshape(-1)])].tolist())
-    return [column[:, None] for column in by_content]
+        return np.argsort(inputs)
+    labelled = there.any(axis=1)  # others take no part in a fit
+
+    def content(column: np.ndarray) -> list[Any]:
+        own = column[labelled]
+        return own[np.lexsort([own, inputs[labelled]])].tolist()
+
+    columns = sorted([*values.T, *there.T], key=content)
+    return np.lexsort([*reversed(columns), inputs])
 
 
 def labelled_rows(table: Targets) -> Tensor:

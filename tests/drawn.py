@@ -84,12 +84,23 @@ class Table:
 
     @property
     def tells(self):
-        """Whether the first gradient of no task is rounding alone, which Adam makes a step of.
+        """Whether the first gradient of no task is decided by rounding, which Adam makes a step of.
 
-        It is where labels sum to zero, as standardised ones do, over rows of equal inputs.
+        It is where labels sum to zero, as standardised ones do, over rows of equal inputs; and where
+        a label is the mean, at which training starts and the absolute error has a kink.
         """
         there = self.Y.notna().to_numpy() & (self.weights > 0)
-        return all(len(self.X[rows].drop_duplicates()) > 1 for rows in there.T)
+        if any(len(self.X[rows].drop_duplicates()) < 2 for rows in there.T):
+            return False
+        for name, rows, weight in zip(self.Y, there.T, self.weights.T, strict=True):
+            if getattr(self.tasks[name], "loss", "") == "absolute_error" or isinstance(
+                self.tasks[name], QuantileTask
+            ):
+                labels = self.Y[name][rows].to_numpy(float)
+                off = np.abs(labels - np.average(labels, weights=weight[rows]))
+                if (off < 1e-9 * np.ptp(labels)).any():
+                    return False
+        return True
 
     def fit(self, params):
         return MultiTaskClassifierRegressor(self.tasks, **params).fit(self.X, self.Y, self.weight)
