@@ -246,7 +246,7 @@ class BaseMultiTask(FittedMultiTask):
         n_rows = len(x) if where is None else len(where)
         columns, container = self._read_targets(n_rows, y, first=first)
         names = [c.name for c in columns]
-        given = names if first else targets.as_given(names, container, self._container)
+        given = names if first else _spans.as_given(names, container, self._container)
         weight = targets.read_weight(sample_weight, n_rows, names, given)
         columns, label_weights = targets.weigh_columns(columns, weight)
         known = targets.name_classes(classes, names)

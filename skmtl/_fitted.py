@@ -147,7 +147,7 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, Versio
         self._check_fitted()
         outputs = self._forward(X)
         columns, container = self._read_targets(len(outputs[0]), y, first=False)
-        given = targets.as_given(list(self.tasks_), container, self._container)
+        given = _spans.as_given(list(self.tasks_), container, self._container)
         weight = targets.read_weight(sample_weight, len(outputs[0]), list(self.tasks_), given)
         columns, weights = targets.weigh_columns(columns, weight)
         codes = _queries.number(qid, len(outputs[0]))

@@ -121,6 +121,16 @@ def join(
     ]
 
 
+def as_given(names: Sequence[Any], now: Container, fitted: Container) -> list[Any]:
+    """Tasks in the order of the columns of a table that `align` put into the order of the fitted."""
+    if now.kind != "frame" or fitted.kind != "frame":
+        return list(names)
+    place = {column: at for at, column in enumerate(now.names)}
+    if fitted.spans is None:
+        return sorted(names, key=lambda name: place[name])
+    return sorted(names, key=lambda name: min(place[c] for c in fitted.spans[name].labels))
+
+
 def join_one(columns: Sequence[Column], name: Any, span: Span | None) -> Column:
     """Put the columns of one task together, by their names if they have these, else by place.
 

@@ -78,7 +78,7 @@ def read_columns(Y: Any) -> tuple[list[Column], Container]:
     if isinstance(Y, pd.Series):
         name = "y" if Y.name is None else Y.name
         return [_from_series(Y, name)], Container("vector", [name], [Y.dtype])
-    array = Y if isinstance(Y, np.ndarray) else _as_array(Y)
+    array = np.asarray(Y) if hasattr(Y, "__array__") else np.asarray(Y, dtype=object)
     if array.ndim == 0 or array.ndim > 2:
         raise ValueError(f"y must have one or two dimensions. Found shape {array.shape}.")
     if np.iscomplexobj(array):
@@ -106,12 +106,6 @@ def _read_frame(Y: pd.DataFrame) -> tuple[list[Column], Container]:
         raise ValueError(f"y must have distinct column names. Found {twice} more than once.")
     columns = [_from_series(Y.iloc[:, t], name) for t, name in enumerate(names)]
     return columns, Container("frame", names, list(Y.dtypes), Y.columns)
-
-
-def _as_array(Y: Any) -> np.ndarray:
-    if hasattr(Y, "__array__"):
-        return np.asarray(Y)
-    return np.asarray(Y, dtype=object)
 
 
 def _from_series(column: pd.Series, name: Any) -> Column:
@@ -155,9 +149,9 @@ def _checked(name: Any, labels: np.ndarray, mask: np.ndarray, dtype: Any) -> Col
 
 def _of_one_type(labels: np.ndarray) -> np.ndarray:
     """Numbers or booleans in an array of objects as an array of these, if they are all there is."""
-    if labels.dtype != object:
-        return labels
-    return pd.Series(labels, dtype=object).infer_objects().to_numpy()
+    if labels.dtype == object:
+        labels = pd.Series(labels, dtype=object).infer_objects().to_numpy()
+    return labels
 
 
 def categories_in_order(column: Column) -> np.ndarray | None:
@@ -263,23 +257,12 @@ def align(
     return [by_name[name] for name in names]
 
 
-def as_given(names: Sequence[Any], now: Container, fitted: Container) -> list[Any]:
-    """Tasks in the order of the columns of a table that `align` put into the order of the fitted."""
-    if now.kind != "frame" or fitted.kind != "frame":
-        return list(names)
-    place = {column: at for at, column in enumerate(now.names)}
-    if fitted.spans is None:
-        return sorted(names, key=lambda name: place[name])
-    return sorted(names, key=lambda name: min(place[c] for c in fitted.spans[name].labels))
-
-
 def read_weight(
     sample_weight: Any, n_rows: int, names: list[Any], given: Sequence[Any] | None = None
 ) -> np.ndarray | None:
-    """Check sample weights of shape (n,) or (n, T); return (n, T) or None.
+    """Check sample weights of shape (n,) or (n, T); return (n, T), in the order of ``names``, or None.
 
-    The columns of a DataFrame are matched with the tasks by name; those of an array are in the order
-    of ``given``, by default that of ``names``.
+    A DataFrame's columns have names; an array's are in the order ``given``, or that of ``names``.
     """
     if sample_weight is None:
         return None
@@ -402,7 +385,6 @@ __all__ = [
     "Container",
     "Targets",
     "align",
-    "as_given",
     "categories_in_order",
     "encode",
     "infer_kind",

@@ -1,5 +1,7 @@
 """What the tools of inspection find, on problems where the truth is planted."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -363,3 +365,18 @@ def test_displays_draw_what_they_are_given():
     assert [t.get_text() for t in gain.ax_.get_yticklabels()] == ["a", "b"]
     assert_array_equal([c.lines[0].get_xdata()[0] for c in gain.containers_], [0.1, -0.2])
     plt.close("all")
+
+
+@pytest.mark.parametrize(("n_tasks", "n_numbers"), [(12, 144), (13, 0)])
+def test_a_heat_map_of_many_tasks_shows_no_numbers(n_tasks, n_numbers):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    affinity = pd.DataFrame(np.random.default_rng(0).normal(size=(n_tasks, n_tasks)))
+    assert len(TaskAffinityDisplay(affinity).plot().ax_.texts) == n_numbers
+    plt.close("all")
+
+
+def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install skmtl\[plot\]"):
+        TaskAffinityDisplay(pd.DataFrame(np.eye(2))).plot()

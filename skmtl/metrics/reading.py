@@ -108,7 +108,7 @@ def read(
     else:
         form = fitted
         columns = _spans.join(targets.align(columns, container, form, form.names), spans)
-    given = targets.as_given(names, container, form)
+    given = _spans.as_given(names, container, form)
     weight = targets.read_weight(sample_weight, len(columns[0].mask), names, given)
     columns, weights = targets.weigh_columns(columns, weight)
     codes = _queries.number(qid, len(columns[0].mask))

@@ -127,7 +127,9 @@ def make(
         own = _moved(copy.deepcopy(method), like)
         if len(positions) < n_tasks:
             own = _fitting(restricted(own, n_tasks, torch.tensor(positions)), positions, like)
-    if isinstance(own, aggregation.NashMTL):
+    if isinstance(
+        own, aggregation.NashMTL
+    ):  # pragma: no cover - its solver, under the GPL, is no dependency
         if len(positions) == 1:  # one is no bargain, and its solver fails on it
             return aggregation.Sum()
         own.n_tasks = len(positions)
