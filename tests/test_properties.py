@@ -231,15 +231,13 @@ def test_a_missing_label_is_a_weight_of_zero(t, params, data):
     gone = rng.random(t.Y.shape) < 0.3
     assume(((t.Y.notna() & ~gone).sum() > 0).all())
     fewer = pd.concat([with_gaps(t.Y[c], gone[:, j]) for j, c in enumerate(t.Y)], axis=1)
-    missing, zero = (
-        replace(t, Y=fewer).fit(params),
-        replace(t, weight=np.where(gone, 0.0, 1.0)).fit(params),
-    )
+    with_fewer = replace(t, Y=fewer)
+    missing, zero = with_fewer.fit(params), replace(t, weight=1.0 - gone).fit(params)
     assert_says_the_same(missing, zero, t.X, rtol=0)
     labelled = fewer.notna().any(axis=1).to_numpy()
-    dropped = replace(t, X=t.X[labelled], Y=fewer[labelled]).fit(params)
-    if len(t.X) <= 1000 or labelled.all():
-        assert_says_the_same(missing, dropped, t.X, rtol=0)
+    if len(t.X) <= 1000 and with_fewer.tells:  # sums over fewer rows may be rounded otherwise
+        dropped = replace(t, X=t.X[labelled], Y=fewer[labelled]).fit(params)
+        assert_says_the_same(missing, dropped, t.X)
     assert_frame_equal(missing.score_tasks(t.X, fewer), zero.score_tasks(t.X, t.Y, 1.0 - gone))
 
 
