@@ -52,42 +52,53 @@ DIGITS = {
     "n_members": 2,
     "random_state": 0,
 }
+TASK = RegressionTask(standardize=False)  # the schools' differences are what is learned
 N_HELD, LEAST = 15, 70  # schools held out, and pupils that such a school has at least
 ROOT = pathlib.Path(__file__).parents[1] / "docs"
 
 
-def exam(n_draws):
-    """Scores of every method, draw and number of labels."""
+def held_out(draw):
+    """Inputs, target in the sources' units, schools, which pupils are sources; new schools' pupils."""
     X, y, school = load("Exam")
     large = np.flatnonzero(np.bincount(school) >= LEAST)
-    task = RegressionTask(standardize=False)  # the schools' differences are what is learned
-    for draw in range(n_draws):
-        rng = np.random.default_rng(draw)
-        held = rng.choice(large, N_HELD, replace=False)
-        is_source = ~np.isin(school, held)
-        X_ = StandardScaler().fit(X[is_source]).transform(X)
-        y_ = (y - y[is_source].mean()) / y[is_source].std()
-        number = np.unique(school[is_source], return_inverse=True)[1]
-        counts = np.bincount(number)
-        est = MultiTaskRegressor(
-            tasks=task,
-            sharing=SoftSharing(strength=3.0, layers="all"),
-            loss_weights=counts / counts.mean(),  # every pupil counts the same
-            hidden_layer_sizes=(16,),
-            learning_rate_init=3e-3,
-            batch_size=256,
-            n_members=4,
-            max_iter=100,
-            random_state=0,
-        )
-        fitted = est.fit(X_[is_source], wide(y_[is_source], number))
-        shuffled = {h: rng.permutation(np.flatnonzero(school == h)) for h in held}
+    rng = np.random.default_rng(draw)
+    held = rng.choice(large, N_HELD, replace=False)
+    is_source = ~np.isin(school, held)
+    X = StandardScaler().fit(X[is_source]).transform(X)
+    y = (y - y[is_source].mean()) / y[is_source].std()
+    shuffled = {h: rng.permutation(np.flatnonzero(school == h)) for h in held}
+    return X, y, school, is_source, shuffled
+
+
+def fit_schools(X, y, school):
+    """Fit a column for each school."""
+    number = np.unique(school, return_inverse=True)[1]
+    counts = np.bincount(number)
+    est = MultiTaskRegressor(
+        tasks=TASK,
+        sharing=SoftSharing(strength=3.0, layers="all"),
+        loss_weights=counts / counts.mean(),  # every pupil counts the same
+        hidden_layer_sizes=(16,),
+        learning_rate_init=3e-3,
+        batch_size=256,
+        n_members=4,
+        max_iter=100,
+        random_state=0,
+    )
+    return est.fit(X, wide(y, number))
+
+
+def exam(draws):
+    """Scores of every method, draw and number of labels."""
+    for draw in draws:
+        X, y, school, is_source, shuffled = held_out(draw)
+        fitted = fit_schools(X[is_source], y[is_source], school[is_source])
         for n in LABELS:
-            found = one_exam(X_, y_, school, is_source, shuffled, n, fitted, task)
+            found = one_exam(X, y, school, is_source, shuffled, n, fitted)
             yield from ({"method": m, "labels": n, "draw": draw, "score": s} for m, s in found)
 
 
-def one_exam(X, y, school, is_source, shuffled, n, fitted, task):
+def one_exam(X, y, school, is_source, shuffled, n, fitted):
     held = list(shuffled)
     train = np.concatenate([rows[:n] for rows in shuffled.values()])
     test = np.concatenate([rows[n:] for rows in shuffled.values()])
@@ -119,16 +130,16 @@ def one_exam(X, y, school, is_source, shuffled, n, fitted, task):
     new = clone(fitted).set_params(loss_weights=None)
     yield "from scratch", of_table(new.fit(X[train], Y))
     for freeze in FREEZE:
-        adapted = fitted.adapt(X[train], Y, freeze=freeze, tasks=task)
+        adapted = fitted.adapt(X[train], Y, freeze=freeze, tasks=TASK)
         yield f"adapt, freeze={freeze!r}", of_table(adapted)
     yield "ridge per school on the representation", per_school(fitted.transform(X))
 
 
-def detectors(n_draws):
+def detectors(draws):
     """Scores of every method, draw and number of labels: is it a 7, is it an 8, is it a 9."""
     X, digit = load_digits(return_X_y=True)
     X = X / 16
-    for draw in range(n_draws):
+    for draw in draws:
         rng = np.random.default_rng(draw)
         rows = rng.permutation(len(X))
         pool, test = rows[:900], rows[900:]
@@ -173,7 +184,7 @@ def detectors(n_draws):
             )
 
 
-def classes(n_draws):
+def classes(draws):
     """Scores of every method, draw and number of labels: which of 7, 8 and 9 is it."""
     X, digit = load_digits(return_X_y=True)
     X = X / 16
@@ -185,7 +196,7 @@ def classes(n_draws):
         model = LogisticRegression(max_iter=2000).fit(inputs[train], digit[train])
         return model.score(inputs[test], digit[test])
 
-    for draw in range(n_draws):
+    for draw in draws:
         rng = np.random.default_rng(draw)
         rows = rng.permutation(new)
         turn = pd.Series(digit[rows]).groupby(digit[rows]).cumcount()
@@ -298,9 +309,9 @@ def write(scores_by_name):
 def main(names, n_draws=N_DRAWS):
     warnings.simplefilter("ignore")
     if not names:
-        write({name: pd.DataFrame(run(n_draws)) for name, run in RUNS.items()})
+        write({name: pd.DataFrame(run(range(n_draws))) for name, run in RUNS.items()})
     for name in names:
-        report(name, pd.DataFrame(RUNS[name](n_draws)))
+        report(name, pd.DataFrame(RUNS[name](range(n_draws))))
 
 
 if __name__ == "__main__":
