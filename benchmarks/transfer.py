@@ -41,6 +41,8 @@ from skmtl.tasks import RegressionTask
 LABELS = [5, 10, 20, 50]
 FREEZE = ["trunk", "gradual", "none"]
 N_DRAWS = 20
+NOES = "logistic regression, raw inputs, and the sources' images as 'no'"
+SAID = "logistic regression, raw inputs and 'none of the source's'"
 NEW_DIGITS = np.array([7, 8, 9])
 DIGITS = {
     "hidden_layer_sizes": (128,),
@@ -70,7 +72,7 @@ def held_out(draw):
     return X, y, school, is_source, shuffled
 
 
-def fit_schools(X, y, school):
+def fit_schools(X, y, school, n_members=4):
     """Fit a column for each school."""
     number = np.unique(school, return_inverse=True)[1]
     counts = np.bincount(number)
@@ -81,7 +83,7 @@ def fit_schools(X, y, school):
         hidden_layer_sizes=(16,),
         learning_rate_init=3e-3,
         batch_size=256,
-        n_members=4,
+        n_members=n_members,
         max_iter=100,
         random_state=0,
     )
@@ -146,6 +148,8 @@ def detectors(draws):
         est = MultiTaskClassifier(**DIGITS)
         fitted = est.fit(X[pool], digit[pool, None] == np.arange(7))
         features = fitted.transform(X)
+        none = 1 - np.max([chances[:, 1] for chances in fitted.predict_proba(X)], axis=0)
+        said = np.column_stack([X, 3 * none])
         truth = digit[test, None] == NEW_DIGITS
         for n in LABELS:
             Y = np.full((len(pool), 3), np.nan)
@@ -167,6 +171,17 @@ def detectors(draws):
                 ]
                 return auc([fit.predict_proba(inputs[test])[:, 1] for fit in fits])
 
+            def with_noes(train=train, Y=Y):
+                sources = pool[digit[pool] < 7]  # whose labels say that they are no 7, 8 or 9
+                inputs = np.concatenate([X[train], X[sources]])
+                known = np.concatenate([Y, np.zeros((len(sources), 3))])
+                there = ~np.isnan(known)
+                model = LogisticRegression(max_iter=2000, class_weight="balanced")
+                fits = [
+                    clone(model).fit(inputs[t], y[t]) for y, t in zip(known.T, there.T, strict=True)
+                ]
+                return auc([fit.predict_proba(X[test])[:, 1] for fit in fits])
+
             def net(est):
                 return auc([chances[:, 1] for chances in est.predict_proba(X[test])])
 
@@ -178,6 +193,8 @@ def detectors(draws):
                     for freeze in FREEZE
                 },
                 "logistic regression on the representation": linear(features),
+                SAID: linear(said),
+                NOES: with_noes(),
             }
             yield from (
                 {"method": m, "labels": n, "draw": draw, "score": s} for m, s in found.items()
@@ -239,7 +256,7 @@ def gains(scores, method, others):
         rows[f"{method} − {other}"] = [
             f"{g.mean():+.3f} ± {half_interval(g):.3f}" for _, g in gain.items()
         ]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=LABELS)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=sorted(set(scores["labels"])))
 
 
 def draw_curves(tables):
@@ -267,20 +284,18 @@ def draw_curves(tables):
     plt.close(figure)
 
 
+TRUNK, RAW = "adapt, freeze='trunk'", "logistic regression, raw inputs"
 COMPARED = {
-    "Exam": (
-        "adapt, freeze='trunk'",
-        [
+    "Exam": {
+        TRUNK: [
             "from scratch",
             "ridge per school, raw inputs",
             "ridge, source schools",
             "ridge with dummies, all schools",
-        ],
-    ),
-    **dict.fromkeys(
-        ["Digits, new detectors", "Digits, new classes"],
-        ("adapt, freeze='trunk'", ["from scratch", "logistic regression, raw inputs"]),
-    ),
+        ]
+    },
+    "Digits, new detectors": {TRUNK: ["from scratch", RAW], SAID: ["from scratch", RAW, NOES]},
+    "Digits, new classes": {TRUNK: ["from scratch", RAW]},
 }
 RUNS = {"Exam": exam, "Digits, new detectors": detectors, "Digits, new classes": classes}
 
@@ -289,7 +304,7 @@ def report(name, scores):
     """Print and return a section of the page; its title says how many draws it is of."""
     mean, half = summary(scores)
     text = mean.map("{:.3f}".format) + " ± " + half.map("{:.3f}".format)
-    gain = gains(scores, *COMPARED[name])
+    gain = pd.concat([gains(scores, *pair) for pair in COMPARED[name].items()])
     print(f"{name}\n{text.to_string()}\n{gain.to_string()}", flush=True)
     text.index.name, text.columns.name, gain.index.name = "labels", None, "gain, paired"
     title = f"## {name}, {scores['draw'].nunique()} draws"

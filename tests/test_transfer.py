@@ -181,7 +181,7 @@ def test_heads_may_have_other_layers_than_the_sources(name):
         expected = est.transform(X)
         est.set_params(learning_rate_init=1e-12)
         for now in sizes:
-            new = est.set_params(head_layer_sizes=now).adapt(X, NEW)
+            new = est.set_params(head_layer_sizes=now).adapt(X, NEW[["size", "third", "other"]])
             assert new.module_.built_for[0].head_layer_sizes == now
             assert_allclose(new.transform(X), expected, atol=1e-8)
 
