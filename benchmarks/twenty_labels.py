@@ -15,7 +15,6 @@ draws.
 """
 
 import pathlib
-import sys
 import warnings
 
 import numpy as np
@@ -23,11 +22,11 @@ import pandas as pd
 from schools import ALPHAS
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
-from transfer import N_DRAWS, TASK, fit_schools, gains, held_out, summary
+from transfer import TASK, fit_schools, gains, held_out, summary
 
 from skmtl.meta import MetaLearner
 
-LABELS = [5, 20, 50]
+LABELS, DRAWS = [5, 20, 50], [*range(7), 10, 11, 12]
 TRUNK, META = "transfer, freeze='trunk'", "meta-learning, MAML"
 COMPARED = {
     TRUNK: [
@@ -109,10 +108,6 @@ def write(scores):
     page.write_text(before + START + shown + END + rest.split(END)[1])
 
 
-def main(n_draws=N_DRAWS):
-    warnings.simplefilter("ignore")
-    write(pd.DataFrame([row for draw in range(n_draws) for row in one_draw(draw)]))
-
-
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    warnings.simplefilter("ignore")
+    write(pd.DataFrame([row for draw in DRAWS for row in one_draw(draw)]))
