@@ -60,6 +60,7 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/members.py
 	$(BIN)/python benchmarks/sinusoid.py
 	$(BIN)/python benchmarks/transfer.py
+	$(BIN)/python benchmarks/twenty_labels.py
 	$(BIN)/python benchmarks/groups.py
 	$(BIN)/python benchmarks/lifelong.py
 	$(BIN)/python benchmarks/flights.py

@@ -289,7 +289,7 @@ class LongForm(BaseMultiTask):
                 self._require_tasks(OfTasks(X, None))
             if self.task_column is not None:
                 raise ValueError(
-                    "fit_tasks says the tasks itself: task_column must be None then. Found "
+                    "The tasks are columns of y here: task_column must be None then. Found "
                     f"{self.task_column!r}."
                 )
             vars(self).pop("task_labels_", None)

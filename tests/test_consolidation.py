@@ -9,6 +9,7 @@ import pytest
 import torch
 from networks import Seed
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from torchjd.aggregation import DualProj
 
 import skmtl.consolidation
@@ -317,6 +318,32 @@ def test_what_is_remembered_is_bounded(name):
         sizes.append(len(pickle.dumps(est.net_.consolidation)))
     assert max(sizes[1:]) - min(sizes[1:]) <= 16  # counters take a byte more
     assert est.net_.consolidation.memory.rows.x.shape == (2, 20, 3)
+
+
+@pytest.mark.parametrize(
+    "consolidation",
+    [Replay(300, batch_size=300), AGEM(300, batch_size=300), EWC(10.0, stage=1, memory_size=300)],
+    ids=["replay", "agem", "ewc"],
+)
+def test_sparse_rows_are_remembered_as_dense_ones_are(consolidation):
+    """All rows in each step: sparse and dense ones are in another order."""
+    inputs = np.where(X > 0.3, np.clip(X, -1, 1), 0)  # within the bounds: sparse ones know none
+    options = {"consolidation": consolidation, **QUICK, "batch_size": 60}
+    dense, sparse = MultiTaskRegressor(**options), MultiTaskRegressor(**options)
+    for mask in ([True] * 3, [True, False, True], [False, True, True], [True] * 3):
+        dense.partial_fit(inputs, np.where(mask, Y, np.nan))
+        sparse.partial_fit(csr_array(inputs), np.where(mask, Y, np.nan))
+    assert_allclose(sparse.predict(inputs), dense.predict(inputs), atol=1e-9)
+    seen = [est.net_.consolidation.memory.rows.x.sum() for est in (dense, sparse)]
+    assert_allclose(*seen)
+
+
+def test_stages_may_be_told_otherwise_after_one_has_just_ended():
+    est = MultiTaskRegressor(consolidation=EWC(1.0, stage=1), **QUICK).partial_fit(X, Y)
+    before = est.net_.consolidation.precision["heads.last.weight"].clone()
+    est.set_params(consolidation__stage="tasks")
+    est.partial_fit(X, np.where([True, True, False], Y, np.nan))  # no row is of a stage to end
+    assert_array_equal(est.net_.consolidation.precision["heads.last.weight"], before)
 
 
 def test_what_was_recorded_is_not_copied_with_every_chunk():

@@ -81,6 +81,9 @@ CLAIMS = {
         > 3 * n["fitted"]["uw"].history_.iloc[-1]["weight_sex"]
     ),
     "plot_14": lambda n: len(n["said"]) == 333 and n["said"].between(0, 1).all(),
+    "plot_17": lambda n: (
+        n["table"]["forgetting"].iloc[1:] < 0.4 * n["table"].loc["fine-tuning", "forgetting"]
+    ).all(),
     "plot_15": lambda n: n["scores"].loc[2, "digit"] > n["scores"].loc[0, "digit"],
 }
 

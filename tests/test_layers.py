@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "meta": {"_checks", "_parameters", "_versioned", "targets"},
     "transfer": {
         "_base",
+        "_build",
         "_checks",
         "_engine",
         "_inputs",

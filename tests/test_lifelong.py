@@ -1,10 +1,18 @@
 """Measures of what is kept of a stream, by the formulas of the papers, and their display."""
 
+import pickle
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.testing import assert_allclose
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from skmtl import MultiTaskRegressor
+from skmtl.consolidation import AGEM, EWC, Replay
 from skmtl.inspection import StageScoresDisplay
 from skmtl.metrics import average_accuracy, backward_transfer, forgetting, forward_transfer
 
@@ -80,3 +88,68 @@ def test_the_display_draws_what_it_is_given():
     assert [t.get_text() for t in display.ax_.get_xticklabels()] == list(frame.columns)
     other = StageScoresDisplay(np.array([[0.1, np.nan], [np.nan, 0.2]]), [0, 1]).plot(display.ax_)
     assert_allclose(other.mean_line_.get_ydata(), [0.1, 0.2])
+
+
+# Work and memory of a chunk
+
+
+class Numbers(TorchDispatchMode):
+    """Counts the numbers that torch's operations give back."""
+
+    made = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.made += sum(t.numel() for t in tree_leaves(out) if isinstance(t, torch.Tensor))
+        return out
+
+
+def work_of(call):
+    """Python's calls, and the numbers that torch computed."""
+    n_calls = 0
+
+    def count(frame, event, arg):
+        nonlocal n_calls
+        n_calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        with Numbers() as numbers:
+            call()
+    finally:
+        sys.setprofile(None)
+    return n_calls, numbers.made
+
+
+CONSOLIDATIONS = {
+    "replay": Replay(memory_size=20),
+    "agem": AGEM(memory_size=20),
+    "ewc": EWC(strength=1.0, memory_size=20, stage=3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONSOLIDATIONS)
+def test_the_thousandth_chunk_costs_what_the_hundredth_does(name):
+    """Counted, not timed: the rows gone through, the Fisher information, what is remembered."""
+    rng = np.random.default_rng(0)
+    est = MultiTaskRegressor(
+        consolidation=CONSOLIDATIONS[name],
+        hidden_layer_sizes=(4,),
+        n_members=1,
+        batch_size=4,
+        random_state=0,
+    )
+    watched, work, sizes = [*range(90, 102), *range(987, 999)], [], []  # four stages each
+    for chunk in range(1000):
+        X, y = rng.normal(size=(8, 2)), rng.normal(size=(8, 3))
+        if chunk:
+            y[:, chunk % 3] = np.nan
+        if chunk in watched:
+            work.append(work_of(lambda X=X, y=y: est.partial_fit(X, y)))
+            sizes.append(len(pickle.dumps(est.net_.consolidation)))
+        else:
+            est.partial_fit(X, y)
+    early, late = np.reshape(work, (2, 12, 2)).sum(1)
+    assert np.abs(late / early - 1).max() < 0.01  # which rows are remembered is a matter of chance
+    assert np.ptp(np.reshape(sizes, (2, 12)).max(1)) <= 16  # counters take a byte more

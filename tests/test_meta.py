@@ -427,6 +427,16 @@ BAD_FITS = {
         "fewer than two rows of each class",
     ),
     "no label": ({}, {"y": np.full(48, np.nan)}, "y has no label"),
+    "labels of two types": (
+        {"n_ways": 2},
+        {"y": np.array([1, "a"] * 24, dtype=object)},
+        r"y must hold class labels of one type that sorts. Found \['int', 'str'\]",
+    ),
+    "numbers as classes": (
+        {"kind": "classification"},
+        {"y": np.arange(48) + 0.5},
+        "Unknown label type: continuous. y must hold classes",
+    ),
     "negative weight": ({}, {"sample_weight": -np.ones(48)}, "not negative"),
 }
 
@@ -463,11 +473,25 @@ def test_a_bad_support_set_is_refused_by_name(bad):
         learner.adapt(X, y)
 
 
+def test_parameters_of_adapting_may_be_set_after_fit_and_are_checked_then():
+    X, y, task = lines()
+    learner = MetaLearner(**QUICK).fit(X, y, task)
+    for steps, error in ((-1, ValueError), (1.5, TypeError), ("all", TypeError)):
+        learner.set_params(adapt_steps=steps)
+        for call in (lambda: learner.adapt(X[:3], y[:3]), lambda: learner.score(X, y, task)):
+            with pytest.raises(error, match="Parameter adapt_steps must be an int"):
+                call()
+    with pytest.raises(ValueError, match="Parameter n_support must be an int"):
+        learner.set_params(adapt_steps=None, n_support=0).score_tasks(X, y, task)
+
+
 def test_what_a_learner_cannot_do_is_said():
     X, y, task = blobs()
     learner = MetaLearner(n_ways=2, **QUICK).fit(X, y, task)
     with pytest.raises(ValueError, match="more than n_ways=2 classes"):
         learner.adapt(X, y)
+    with pytest.raises(ValueError, match="the support set's y must hold class labels of one type"):
+        learner.adapt(X[:4], np.array([1, "a"] * 2, dtype=object))
     with pytest.raises(ValueError, match=r"Tasks \['t0'.*'t4'\] and 1 others.*more than n_ways"):
         learner.score(X, y, task)
     with pytest.raises(NotFittedError):

@@ -173,6 +173,19 @@ def test_the_first_layers_are_kept_and_those_above_start_anew():
     assert (new[names[1]] != state(est)[names[1]]).any()
 
 
+@pytest.mark.parametrize("name", SCHEMES)
+def test_heads_may_have_other_layers_than_the_sources(name):
+    """What is a task's is made anew; what is shared is taken over as ever."""
+    for was, sizes in (((), [(3,)]), ((3,), [(), (4, 3), (4,)])):
+        est = fitted(SCHEMES[name], head_layer_sizes=was)
+        expected = est.transform(X)
+        est.set_params(learning_rate_init=1e-12)
+        for now in sizes:
+            new = est.set_params(head_layer_sizes=now).adapt(X, NEW[["size", "third", "other"]])
+            assert new.module_.built_for[0].head_layer_sizes == now
+            assert_allclose(new.transform(X), expected, atol=1e-8)
+
+
 def test_gradual_thawing_goes_from_the_last_layer_to_the_first():
     est = fitted(early_stopping=False, tol=0.0)
     was, names = state(est), ["body.0.weight", "body.1.weight"]
@@ -287,6 +300,15 @@ def test_a_name_that_is_taken_and_one_that_lacks():
     assert list(named.tasks_) == [*OLD, "other"]
 
 
+def test_tasks_are_added_to_a_network_of_the_sources_form_only():
+    for changes, message in [
+        ({"head_layer_sizes": (3,)}, r"head_layer_sizes \(was \(\), now \(3,\)\)"),
+        ({"sharing": HardSharing(linear_skip=False)}, r"sharing \(was HardSharing\(\), now Hard"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            fitted().set_params(**changes).add_task(X, NEW)
+
+
 # The representation
 
 
@@ -396,6 +418,7 @@ def test_a_source_must_be_a_fitted_estimator_of_ours():
         (pipe, TypeError, r"Found a Pipeline: pass its last step"),
         (Ridge().fit(X, OLD["sum"]), TypeError, r"Found Ridge\(\)"),
         (MultiTaskRegressor(), NotFittedError, "wrap each in a FrozenEstimator"),
+        (MultiTaskRegressor, TypeError, r"Found <class .*MultiTaskRegressor'>"),
     ]:
         with pytest.raises(error, match=message):
             TransferRegressor(wrong).fit(X, NEW["other"])
@@ -404,6 +427,23 @@ def test_a_source_must_be_a_fitted_estimator_of_ours():
     assert np.isfinite(
         TransferRegressor(pipe[-1], max_iter=2).fit(X, NEW["other"]).predict(X)
     ).all()
+
+
+@pytest.mark.parametrize("scheme", ["hard", "soft"])  # the heads gathered, and side by side
+def test_a_source_whose_rows_have_a_task_each_is_refused_by_name(scheme):
+    school = np.array(["north", "south"])[np.arange(80) % 2]
+    by_column = MultiTaskRegressor(task_column="school", sharing=scheme, **QUICK)
+    by_column.fit(X.assign(school=school), OLD["sum"])
+    by_metadata = MultiTaskRegressor(sharing=scheme, **QUICK).fit(X, OLD["sum"], sample_task=school)
+    for est in (by_column, by_metadata):
+        for call in (
+            lambda est=est: est.adapt(X, NEW["other"]),
+            lambda est=est: est.add_task(X, NEW["other"]),
+            lambda est=est: est.transform(X),
+            lambda est=est: TransferRegressor(est).fit(X, NEW["other"]),
+        ):
+            with pytest.raises(ValueError, match="a task each, by task_column or sample_task"):
+                call()
 
 
 # Estimators

@@ -101,7 +101,7 @@ class Consolidation(BaseEstimator, ABC):
         """Forget the other members for good."""
 
 
-def labelled(data: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+def labelled(data: Any) -> tuple[Any, Tensor, Tensor | None]:
     """Inputs (n, d), values (n, V), weight (n, T) or None of the rows of a chunk with a label."""
     weight = data.weight
     if weight is None:

@@ -80,7 +80,7 @@ class EWC(Remembering):
     def begin(self, learner: Learner, data: Any) -> None:
         """End a stage if this chunk has labels of other tasks."""
         tasks = _labelled_tasks(data, len(learner.loss.tasks))
-        if self.stage == "tasks" and self._tasks not in (None, tasks):
+        if self.stage == "tasks" and self._tasks not in (None, tasks) and self.memory.seen:
             self._end_stage(learner)
         self._tasks = tasks
         self.attend(range(len(self.memory.generators)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -64,21 +64,29 @@ class Reservoir:
         """Draw for these members only."""
         self._attended = list(members)
 
-    def add(self, x: Tensor, values: Tensor, weight: Tensor | None, n_tasks: int) -> None:
-        """See rows: x (n, d), values (n, V), weight (n, T) or None, all one."""
+    def add(self, x: Any, values: Tensor, weight: Tensor | None, n_tasks: int) -> None:
+        """See rows: x (n, d), values (n, V), weight (n, T) or None, all one.
+
+        Of sparse rows those are written out that are remembered.
+        """
         self.attend(range(len(self.generators)))
         if weight is None:
             weight = values.new_ones(len(values), n_tasks)
         given = Remembered(x, values, weight)
         if not hasattr(self, "rows"):
             k = len(self.generators)
-            self.rows = Remembered(*(t.new_zeros(k, self.size, t.shape[1]) for t in given))
+            self.rows = Remembered(
+                *(
+                    torch.zeros(k, self.size, t.shape[1], dtype=t.dtype, device=t.device)
+                    for t in given
+                )
+            )
         number = torch.arange(self.seen, self.seen + len(x))
         for k, generator in enumerate(self.generators):
             slots, which = self._placed(number, generator)
             slots, which = slots.to(x.device), which.to(x.device)
             for memory, new in zip(self.rows, given, strict=True):
-                memory[k].index_copy_(0, slots, new[which].to(memory))
+                memory[k].index_copy_(0, slots, new.index_select(0, which).to(memory))
         self.seen += len(x)
 
     def _placed(self, number: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

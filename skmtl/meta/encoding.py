@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from .data import MetaData
-from .table import Labels, TaskTable, group_rows, listed
+from .table import Labels, TaskTable, check_classes, group_rows, listed
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ class Encoding:
                 )
             return np.zeros(len(labels.values), int), np.empty(0)
         if self.classes is None:
+            check_classes(labels.values, name)
             classes, codes = np.unique(labels.values, return_inverse=True)
             return codes, classes
         codes = pd.Index(self.classes).get_indexer(pd.Index(labels.values))

@@ -340,6 +340,8 @@ class MetaLearner(Versioned, BaseEstimator):
 
     def _score(self, X, y, sample_task, sample_weight) -> Scores:
         check_is_fitted(self)
+        n_steps = self.n_adapt_steps
+        check_number(self.n_support, "n_support", Integral, low=1)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         labels = read_labels(y, len(X), sample_weight)
         ids, tasks = read_tasks(sample_task, len(X))
@@ -352,14 +354,17 @@ class MetaLearner(Versioned, BaseEstimator):
             self.learned_,
             data,
             n_support=self.n_support,
-            n_steps=self.n_adapt_steps,
+            n_steps=n_steps,
             rng=np.random.default_rng(seed),
         )
 
     @property
     def n_adapt_steps(self):
         """Gradient steps that a new task takes."""
-        return self.inner_steps if self.adapt_steps is None else self.adapt_steps
+        if self.adapt_steps is None:
+            return self.inner_steps
+        check_number(self.adapt_steps, "adapt_steps", Integral, low=0)
+        return self.adapt_steps
 
     def _check_parameters(self) -> tuple[int, ...]:
         """Raise where a parameter is not what it must be; return the widths of the layers."""
@@ -369,8 +374,7 @@ class MetaLearner(Versioned, BaseEstimator):
             check_number(getattr(self, name), name, Integral, low=1)
         if self.n_ways is not None:
             check_number(self.n_ways, "n_ways", Integral, low=2)
-        if self.adapt_steps is not None:
-            check_number(self.adapt_steps, "adapt_steps", Integral, low=0)
+        check_number(self.n_adapt_steps, "adapt_steps", Integral, low=0)
         for name in ("inner_lr", "learning_rate_init"):
             check_number(getattr(self, name), name, low=0, open_low=True)
         check_choice(self.activation, "activation", ACTIVATIONS)

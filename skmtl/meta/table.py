@@ -88,7 +88,26 @@ def read_kind(kind: str, labels: Labels) -> str:
             f"y must hold numbers where kind is 'regression'. Found {labels.values[0]!r} of type "
             f"{type(labels.values[0]).__name__}."
         )
+    if kind == "classification":
+        check_classes(labels.values, "y")
     return kind
+
+
+def check_classes(values: np.ndarray, name: str) -> None:
+    """Raise for labels that are no classes, or of types that do not sort."""
+    if values.dtype.kind == "f" and np.any(values != np.floor(values)):
+        raise ValueError(
+            f"Unknown label type: continuous. {name} must hold classes. Found "
+            f"{values[values != np.floor(values)][0]}: use kind='regression', or bin the labels."
+        )
+    try:
+        np.unique(values)
+    except TypeError:
+        kinds = sorted({type(v).__name__ for v in values})
+        raise ValueError(
+            f"{name} must hold class labels of one type that sorts. Found {kinds}. Convert them, e.g. "
+            "to strings."
+        ) from None
 
 
 def read_tasks(sample_task: Any, n_rows: int) -> tuple[list[Any], np.ndarray]:

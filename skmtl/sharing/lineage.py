@@ -93,12 +93,32 @@ def inherit(
     taken: list[list[str]] = []
     for path, block in network.named_blocks():
         origin = theirs.get(path)
-        if type(origin) is not type(block) or (n_layers is not None and len(taken) >= n_layers):
+        if n_layers is not None and len(taken) >= n_layers:
+            break
+        if type(origin) is not type(block) or not same_form(
+            block, origin, is_last=path.endswith("last")
+        ):
             continue
         names = block.inherit(origin, lineage)
         if names:
             taken.append([f"{path}.{name}" for name in sorted(names)])
     return taken
+
+
+def same_form(block: Block, origin: Any, *, is_last: bool) -> bool:
+    """Whether two blocks of one class are layers of one size, but for what grows with the tasks."""
+    ours, theirs = (dict(b.named_parameters(recurse=False)).get("weight") for b in (block, origin))
+    if ours is None or theirs is None:
+        return ours is theirs
+    whose = [b.made_for()["weight"] for b in (block, origin)]
+    if ours.dim() != theirs.dim() or whose[0].dim() != whose[1].dim():
+        return False  # heads side by side, and heads with layers of their own
+    for at in (-2, -1):
+        by_task = any(made.dim() >= -at and made.shape[at] > 1 for made in whose)
+        padded = is_last and at == -1  # to the widest task
+        if ours.shape[at] != theirs.shape[at] and not by_task and not padded:
+            return False
+    return True
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ def copied(net: MultiTaskNet) -> MultiTaskNet:
     A stream has as many records as chunks.
     """
     twin = MultiTaskNet.__new__(type(net))
-    shared = {id(net): twin, id(net.history): copy.copy(net.history)}
+    shared = {id(net): twin, id(net.history): type(net.history)(net.history)}
     twin.__dict__.update(copy.deepcopy(vars(net), shared))
     return twin
 

@@ -20,6 +20,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from skmtl._build import equal
 from skmtl._checks import check_choice, check_number
 from skmtl.sharing import Lineage, Network, inherit
 from skmtl.training import Freezing, MultiTaskModule, MultiTaskNet, Ready
@@ -97,7 +98,7 @@ def fitted_source(source: Any) -> Any:
             "source must be a fitted estimator of skmtl. Found a Pipeline: pass its last step, "
             "pipe[-1], and put FrozenEstimator(pipe[:-1]) before the new estimator."
         )
-    if not hasattr(source, "_start"):
+    if not hasattr(source, "_start") or isinstance(source, type):
         raise TypeError(
             "source must be a fitted estimator of skmtl, such as MultiTaskRegressor, or a "
             f"FrozenEstimator around one. Found {source!r}."
@@ -106,6 +107,12 @@ def fitted_source(source: Any) -> Any:
         raise NotFittedError(
             f"This {type(source).__name__} is not fitted yet, so there is nothing to start from. Fit "
             "it; in a grid of sources wrap each in a FrozenEstimator, or it is cloned."
+        )
+    if hasattr(source, "task_labels_"):
+        raise ValueError(
+            "Transfer starts from a fit of a column of y for each task. This source was fitted on rows "
+            "that have a task each, by task_column or sample_task: fit it on a column per task, NaN "
+            "where a row is of another, or take skmtl.meta.MetaLearner."
         )
     return source
 
@@ -170,15 +177,17 @@ def check_features(new: Any, source: Any) -> None:
     )
 
 
-def check_architecture(module: MultiTaskModule, fitted: MultiTaskModule) -> None:
-    """Raise unless the network was asked for as the source's was."""
+def check_architecture(
+    module: MultiTaskModule, fitted: MultiTaskModule, *, heads_too: bool = False
+) -> None:
+    """Raise unless the network was asked for as the source's was; the parts of tasks may differ."""
     (now, scheme), (was, old_scheme) = module.built_for, fitted.built_for
     changed = [
         f"{name} (was {getattr(was, name)!r}, now {getattr(now, name)!r})"
-        for name in MUST_MATCH
+        for name in (*MUST_MATCH, *["head_layer_sizes"] * heads_too)
         if getattr(was, name) != getattr(now, name)
     ]
-    if type(scheme) is not type(old_scheme):
+    if not (equal(scheme, old_scheme) if heads_too else type(scheme) is type(old_scheme)):
         changed.append(f"sharing (was {old_scheme!r}, now {scheme!r})")
     if changed:
         raise ValueError(

@@ -22,8 +22,9 @@ from skmtl._lesson import Lesson
 from skmtl.sharing import Lineage, inherit
 from skmtl.targets import Column, Container
 from skmtl.tasks import TaskLosses
+from skmtl.training import Ready
 
-from .adapting import Manner, fitted_source, kinds_of, start
+from .adapting import Manner, check_architecture, fitted_source, kinds_of, start
 
 LOOK = 100  # rows on which both networks are compared with the one made of them
 CLOSE = 1e-3  # float32 and a mixture by another root differ by less
@@ -55,7 +56,7 @@ def add_task(
     other = clone(source).set_params(
         tasks=tasks, loss_weights=None, n_members=source.module_.n_members
     )
-    other._start = partial(start, other, source, Manner())
+    other._start = partial(start_beside, other, source)
     other._learn(X, table, sample_weight, first=True, classes=None, one_epoch=False, qid=qid)
     for part, whose in ((source, "there are"), (other, "are new")):
         if part._container.spans is not None:
@@ -69,6 +70,12 @@ def add_task(
     )
     join(new, source, other, X, table)
     return new
+
+
+def start_beside(other: Any, source: Any, ready: Ready) -> None:
+    """Let the net of the new tasks start from the source, in whose form all of it must be."""
+    check_architecture(ready.net.module_, source.module_, heads_too=True)
+    start(other, source, Manner(), ready)
 
 
 def named_columns(source: Any, y: Any) -> pd.DataFrame:

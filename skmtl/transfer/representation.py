@@ -27,6 +27,11 @@ def shared_features(estimator: Any, X: Any) -> np.ndarray:
     >>> shared_features(est, X).shape  # one member, 128 features
     (60, 128)
     """
+    if hasattr(estimator, "task_labels_"):
+        raise ValueError(
+            "transform is for a column per task. This estimator was fitted on rows that have a task "
+            "each, by task_column or sample_task."
+        )
     module = estimator.module_
     X = _inputs.read(estimator, X, module.dtype, first=False)
     x = _table.inputs_to_device(X, str(module.low.device))
