@@ -57,11 +57,13 @@ class ClassificationTask(Task):
                 f"Unknown label type: continuous. Task {name!r} must hold classes. Found "
                 f"{labels[labels != np.floor(labels)][0]}: use 'regression', or bin the column."
             )
+        known = labels if classes is None else classes
         try:
-            seen = np.unique(labels)
-            self.classes_ = seen if classes is None else np.unique(np.asarray(classes))
+            if classes is not None:
+                sorted(classes)  # an array would make strings of [1, "a"]
+            self.classes_ = np.unique(np.asarray(known))
         except TypeError:
-            kinds = sorted({type(v).__name__ for v in labels})
+            kinds = sorted({type(v).__name__ for v in known})
             raise ValueError(
                 f"Task {name!r}: class labels must be of one type that sorts. Found {kinds}. "
                 "Convert the column, e.g. to strings."

@@ -82,14 +82,14 @@ class OrdinalTask(ClassificationTask):
                 f"{self.loss!r}."
             )
         order = self._find_order(labels, name, classes)
-        self.order_ = np.asarray(order)
         try:
-            by_label = np.argsort(self.order_)
+            sorted(order)  # an array would make strings of [1, "a"]
         except TypeError:
             raise ValueError(
                 f"Task {name!r}: OrdinalTask's order must hold labels of one type. Found {order!r}."
             ) from None
-        self._rank = by_label  # of each class, as they are sorted
+        self.order_ = np.asarray(order)
+        self._rank = np.argsort(self.order_)  # of each class, as they are sorted
         self.n_constants = max(0, len(self.order_) - 2)
         return super().prepare(labels, weight, name=name, classes=self.order_)
 
