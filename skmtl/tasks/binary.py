@@ -111,7 +111,7 @@ class BinaryTask(ClassificationTask):
             return self  # nothing to tell apart
         factor = self.label_weight(values)
         if factor is not None:
-            weight = np.divide(weight, factor, out=np.zeros_like(weight), where=factor > 0)
+            weight = weight / factor
         tuned = copy.copy(self)
         tuned.threshold_ = best_threshold(activated[:, 1], positive, weight, self.metric)
         return tuned
@@ -159,7 +159,7 @@ def best_threshold(
     p, positive, weight = probability[order], positive[order], weight[order]
     true, false = np.cumsum(weight * positive), np.cumsum(weight * ~positive)
     last = np.flatnonzero(np.append(p[1:] < p[:-1], True))  # of rows with one probability
-    ends = np.append(p[last[1:]] if len(last) > 1 else p[:0], 0.0)
+    ends = np.append(p[last[1:]], 0.0)
     below = (p[last] + ends) / 2  # said positive: the rows up to each of these
     thresholds = np.append((1 + p[0]) / 2, below)
     tp, fp = np.append(0.0, true[last]), np.append(0.0, false[last])

@@ -152,5 +152,5 @@ def _weighted_median(values: Tensor, weight: Tensor) -> Tensor:
     """A weighted median (K, G) of values and weights (K, b, G); any has the least absolute error."""
     ordered, order = values.sort(1)
     share = weight.gather(1, order).cumsum(1)
-    at = (share < 0.5 * share[:, -1:]).sum(1, keepdim=True).clamp(max=values.shape[1] - 1)
+    at = (share < 0.5 * share[:, -1:]).sum(1, keepdim=True)
     return ordered.gather(1, at).squeeze(1)
