@@ -71,6 +71,40 @@ def test_what_is_refused(scores, learned_at, text):
         forward_transfer(R, [0.5, 0.5])
 
 
+@pytest.mark.parametrize(
+    ("measure", "cell", "when"),
+    [
+        (average_accuracy, (1, 3), "after the last stage"),
+        (forgetting, (1, 2), "between its stage and the last"),
+        (forgetting, (1, 3), "after the last stage"),
+        (backward_transfer, (1, 1), "after its own stage"),
+        (backward_transfer, (1, 3), "after the last stage"),
+        (lambda scores: forward_transfer(scores, 0.5), (1, 0), "before its own stage"),
+    ],
+    ids=["mean", "best", "last", "own", "after", "before"],
+)
+def test_a_score_that_is_missing_is_said_by_its_stage(measure, cell, when):
+    gappy = R.copy()
+    gappy[cell] = np.nan
+    with pytest.raises(ValueError, match=f"scores lacks the score of a task {when}. Found .*nan"):
+        measure(gappy)
+
+
+def test_a_single_stage_has_no_transfer():
+    for measure, name in [(forgetting, "forgetting"), (backward_transfer, "backward transfer")]:
+        with pytest.raises(ValueError, match=f"There is no {name} of a single stage"):
+            measure([[0.5]])
+    with pytest.raises(ValueError, match="There is no forward transfer of a single stage"):
+        forward_transfer([[0.5]], 0.5)
+    with pytest.raises(ValueError, match=r"one for each of the 4 tasks. Found \[0.5, inf"):
+        forward_transfer(R, [0.5, np.inf, 0, 0])
+    with pytest.raises(ValueError, match=r"there are 3 tasks and 2 stages"):
+        forgetting(np.ones((3, 2)))
+    for strange in ([True, 0, 0, 0], [-1, 0, 0, 0]):
+        with pytest.raises(ValueError, match=rf"Found \[{strange[0]}, 0, 0, 0\]"):
+            forgetting(R, strange)
+
+
 def test_more_tasks_than_stages_need_to_be_told():
     with pytest.raises(ValueError, match="learned_at"):
         backward_transfer(np.ones((3, 2)))

@@ -125,6 +125,23 @@ def test_a_weight_of_two_is_a_repeated_row(loss):
         assert weighed == pytest.approx(repeated)
 
 
+def test_a_pair_of_lambdarank_counts_the_weights_of_both_its_rows():
+    scores, grades, qid = batch()
+    weight = np.random.default_rng(2).integers(1, 4, size=len(scores)).astype(float)
+    expected = 0.0
+    for q in np.unique(qid):
+        rows = np.flatnonzero(qid == q)
+        order = rows[np.argsort(-scores[rows])]
+        place = {row: 1 / np.log2(k + 2) for k, row in enumerate(order)}
+        ideal = (np.sort(grades[rows])[::-1] / np.log2(np.arange(len(rows)) + 2)).sum()
+        for i, j in pairs_of(rows, grades):
+            change = (grades[i] - grades[j]) * abs(place[i] - place[j]) / ideal
+            cost = change * np.log1p(np.exp(scores[j] - scores[i]))
+            expected += cost * weight[i] * weight[j] / weight[rows].mean() * len(rows)
+    found, _ = losses("lambdarank", scores, grades, qid, weight)
+    assert found == pytest.approx(expected / weight.sum())
+
+
 @pytest.mark.parametrize("loss", KINDS)
 @pytest.mark.parametrize("weight", [1e-30, 1e30])
 def test_extreme_scores_and_weights_are_survived(loss, weight):
@@ -151,4 +168,31 @@ def test_the_score_is_the_mean_of_ndcg_score_over_queries(seed):
         torch.from_numpy(scores).view(1, -1, 1), values, None
     )
     assert float(while_training) == pytest.approx(expected)
+    values[..., 0] /= 100  # the unit of grades does not matter
+    in_hundredths = TaskLosses([RankingTask()]).score(
+        torch.from_numpy(scores).view(1, -1, 1), values, None
+    )
+    assert float(in_hundredths) == pytest.approx(expected)
     assert np.isnan(RankingTask().evaluate(labels[:1], scores[:1], None))
+
+
+def test_scores_that_are_all_alike_share_the_discounts_of_their_own_query():
+    scores, grades, qid = batch(1)
+    values = torch.from_numpy(np.column_stack([grades, qid])).unsqueeze(0)
+    found = TaskLosses([RankingTask()]).score(torch.zeros(1, len(qid), 1).double(), values, None)
+    assert float(found) == pytest.approx(mean_ndcg(0 * scores, grades, qid))
+
+
+@pytest.mark.parametrize("loss", KINDS)
+def test_queries_of_one_number_are_apart_in_other_members_and_tasks(loss):
+    rng, losses = np.random.default_rng(0), TaskLosses([RankingTask(loss)] * 3)
+    scores = torch.from_numpy(rng.normal(size=(3, 10, 3)))
+    grades, codes = rng.integers(0, 4, (3, 10, 3)), rng.integers(1, 3, (3, 10, 3))
+    values = torch.from_numpy(np.stack([grades, codes], -1).astype(float)).flatten(2)
+    found, ndcg = losses(scores, values, None)[0], losses.score(scores, values, None)
+    alone = TaskLosses([RankingTask(loss)])
+    for k in range(3):
+        for g in range(3):
+            own = scores[k : k + 1, :, g : g + 1], values[k : k + 1, :, 2 * g : 2 * g + 2], None
+            assert_allclose(found[k, g], alone(*own)[0][0, 0])
+            assert_allclose(ndcg[k, g], alone.score(*own)[0, 0])
