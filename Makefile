@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test nightly coverage lint bench docs docs-check dist clean
+.PHONY: demo test nightly coverage lint mutants bench docs docs-check dist clean
 
 demo: $(VENV)/examples.stamp
 	$(BIN)/python examples/plot_01_penguins.py
@@ -26,6 +26,14 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Makes the code of tasks, masks and metrics wrong, a change at a time, and lists what no test notices;
+# docs/mutation.md reads these. Not in CI: over an hour.
+MUTANTS := "skmtl.tasks.*" "skmtl.metrics.*" "skmtl.training.*" \
+  "skmtl.targets.x_*weigh*" "skmtl.targets.x_encode*" "skmtl.targets.x_stratify*"
+mutants: $(VENV)/mutants.stamp
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results | grep -v "not checked"
 
 # The site, into output/docs. Not in CI: executes the examples, some minutes the first time.
 docs: $(VENV)/docs.stamp
