@@ -72,8 +72,12 @@ def training():
 def many_tasks():
     X, Y = data()
     mixed = pd.DataFrame(Y, columns=list("abcd"))
-    mixed["c"] = pd.cut(mixed["c"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"])
-    mixed["d"] = pd.cut(mixed["d"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"])
+    mixed["c"] = pd.cut(
+        mixed["c"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"], ordered=False
+    )
+    mixed["d"] = pd.cut(
+        mixed["d"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"], ordered=False
+    )
     mixture = MultiTaskClassifierRegressor(
         **{p: v for p, v in ours(256).get_params().items() if p not in OF_GROUPS}
     )

@@ -102,7 +102,7 @@ def test_a_heteroscedastic_line_has_the_maximum_of_the_likelihood():
 
 def test_the_std_of_members_is_that_of_their_mixture():
     task = HeteroscedasticRegressionTask().prepare(np.arange(9.0), np.ones(9), name="y")
-    mean, log_std = torch.randn(3, 5, 1), torch.randn(3, 5, 1)
+    mean, log_std = torch.randn(2, 3, 5, 1, generator=torch.Generator().manual_seed(0))
     activated = task.activate(torch.stack([mean, log_std], -1)).mean(0)[:, 0].numpy()
     mean, std = mean[..., 0].numpy(), log_std[..., 0].exp().numpy()
     total = mean.var(0) + (std**2).mean(0)

@@ -79,15 +79,20 @@ class Outside:
         if low.dim() == 3:
             low, high = low.amax((0, 1)), high.amin((0, 1))
         counts = torch.zeros(len(x) + 1, dtype=torch.int32, device=low.device)
-        found = [counts.new_empty(0)]
+        columns, n = counts.new_empty(CHUNK), 0
         if low.isfinite().any() or high.isfinite().any():
             n_rows = rows_at_once(x, CHUNK)
             for count, part in zip(counts[1:].split(n_rows), x.split(n_rows), strict=True):
                 outside = (part < low) | (part > high)
                 torch.sum(outside, 1, out=count)
-                found.append(outside.nonzero()[:, 1].int())
-        self.columns = torch.cat(found)
-        few = len(self.columns) < 2**31
+                found = outside.nonzero()[:, 1]
+                # parts kept one by one would lie in the way of the next, and cost more than they hold
+                if n + len(found) > len(columns):
+                    columns = torch.cat([columns[:n], columns.new_empty(n + 2 * len(found))])
+                columns[n : n + len(found)] = found
+                n += len(found)
+        self.columns = columns[:n]
+        few = n < 2**31
         self.ends = counts.cumsum(0, dtype=torch.int32 if few else torch.int64)
 
     def clip(self, x: Tensor, rows: Tensor, bounds: Bounds) -> Tensor:
