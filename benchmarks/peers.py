@@ -162,7 +162,7 @@ def page(tables, curves):
         "Known reasons: a fit has a fixed cost, of checks and of setting up, that counts where all is "
         "done in hundredths of a second; tables of up to 1,000 rows are trained in float64, equal rows "
         "merged ([why](../architecture.md)); and inputs far out are bent back, which no peer does: the "
-        "bounds are quantiles of every column, and the wider the table, the more rows need it.",
+        "bounds are quantiles of every column.",
         "Scores beside XGBoost, histogram gradient boosting and others, and on which tables they are "
         "better, are in [quality.md](quality.md); prediction, import, memory and the ratios that were "
         "missed in [speed.md](speed.md).",
