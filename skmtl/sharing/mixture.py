@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from .base import SHARED, Block, TrunkPlan, by_member
 from .lineage import Lineage
-from .trunk import StackedModule
+from .trunk import CentredModule, StackedModule
 
 
 class Part(NamedTuple):
@@ -110,7 +110,7 @@ class Mixture(Block):
         return {name: torch.tensor(SHARED) for name, _ in self.named_parameters(recurse=False)}
 
 
-class RelatedModule(Mixture, StackedModule):
+class RelatedModule(Mixture, CentredModule):
     """`StackedModule` of a copy per task whose parameters are mixtures over the tasks.
 
     The centre is where a copy starts. Parameters at rest, and running statistics, are each copy's own.
@@ -136,18 +136,7 @@ class RelatedModule(Mixture, StackedModule):
         relation: np.ndarray | None,
     ):
         super().__init__(generators, plan, n_copies=n_tasks, made_for=torch.arange(n_tasks))
-        self.tied = [name for name in self.names.values() if f"centre-{name}" in self._parameters]
         self.start_mixing(len(generators), n_tasks, strength=strength, relation=relation)
-
-    def _add(
-        self, name: str, start: Tensor, whose: tuple[Tensor, Tensor], *, trained: bool
-    ) -> None:
-        if not trained:
-            super()._add(name, start, whose, trained=False)
-            return
-        super()._add(name, torch.zeros_like(start), whose, trained=True)
-        everybody = torch.tensor(SHARED)
-        super()._add(f"centre-{name}", start[:, :1].clone(), (everybody, everybody), trained=False)
 
     def parts(self) -> dict[str, Part]:
         """Parameters of the module that train."""
@@ -156,7 +145,7 @@ class RelatedModule(Mixture, StackedModule):
 
     def effective(self, name: str) -> Tensor:
         """Centre and mixture."""
-        return self.towers(name) if name in self.tied else super().effective(name)
+        return self.towers(name) if self.has_centre(name) else super().effective(name)
 
     def compared_weight(self) -> Tensor:
         """Deviations (K, T, m) of the copies from where they started."""

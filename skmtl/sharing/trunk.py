@@ -160,13 +160,40 @@ class StackedModule(Block):
         return f"{self.identity}, n_copies={self.n_copies}"
 
 
-class TiedModule(StackedModule):
+class CentredModule(StackedModule):
+    """`StackedModule` whose parameters that train are told from a centre, where the copies start."""
+
+    centre_trains = False
+
+    def _add(
+        self, name: str, start: Tensor, whose: tuple[Tensor, Tensor], *, trained: bool
+    ) -> None:
+        if not trained:
+            super()._add(name, start, whose, trained=False)
+            return
+        super()._add(name, torch.zeros_like(start), whose, trained=True)
+        everybody = torch.tensor(SHARED)
+        centre = start[:, :1].clone()
+        super()._add(f"centre-{name}", centre, (everybody, everybody), trained=self.centre_trains)
+
+    def has_centre(self, name: str) -> bool:
+        """Whether a parameter is told from a centre."""
+        return f"centre-{name}" in self._parameters
+
+    @property
+    def tied(self) -> list[str]:
+        """Parameters that have a centre."""
+        return [name for name in self.names.values() if self.has_centre(name)]
+
+
+class TiedModule(CentredModule):
     """`StackedModule` of a copy per task, whose parameters are a centre and a scaled deviation.
 
     The penalty is that of `SoftSharing`, with its parameters ``strength`` and ``penalty``.
     """
 
     settings = ("scale", "factor")
+    centre_trains = True
     scale: float | Tensor
     factor: float | Tensor
 
@@ -185,22 +212,11 @@ class TiedModule(StackedModule):
         # as in `CentredLinear`
         self.scale = (1 + strength) ** (-0.5 if self.squared else -1.0)
         self.factor = strength / (1 + strength)
-        self.tied = [name for name in self.names.values() if f"centre-{name}" in self._parameters]
-
-    def _add(
-        self, name: str, start: Tensor, whose: tuple[Tensor, Tensor], *, trained: bool
-    ) -> None:
-        if not trained:
-            super()._add(name, start, whose, trained=False)
-            return
-        super()._add(name, torch.zeros_like(start), whose, trained=True)
-        everybody = torch.tensor(SHARED)
-        super()._add(f"centre-{name}", start[:, :1].clone(), (everybody, everybody), trained=True)
 
     def effective(self, name: str) -> Tensor:
         """Centre and deviation."""
         own = super().effective(name)
-        if name not in self.tied:
+        if not self.has_centre(name):
             return own
         centre = super().effective(f"centre-{name}")
         if isinstance(self.scale, Tensor):
