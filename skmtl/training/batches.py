@@ -35,9 +35,10 @@ class TrainingData(NamedTuple):
 
     def take(self, rows: Tensor) -> Batch:
         """Gather rows (K, b) of the table."""
-        x = self.inputs(rows)
+        rows_of_x = self._rows_of_x(rows)
+        x = _gather(self.x, rows_of_x)
         return Batch(
-            x if self.clip is None else self.clip(x, self._rows_of_x(rows)),
+            x if self.clip is None else self.clip(x, rows_of_x),
             _gather(self.values, rows),
             None if self.weight is None else _gather(self.weight, rows),
             clipped=self.clip is not None,
