@@ -54,9 +54,8 @@ class GroupedLesson(Lesson):
     criterion: GroupedLosses
 
     def __init__(self, x: Tensor, table: Targets, task: Task, weights: np.ndarray):
-        like = _table.to_device(
-            table.values[:0], str(x.device)
-        )  # inputs of a trunk may be integers
+        # not like x: inputs of a trunk may be integers
+        like = _table.to_device(table.values[:0], str(x.device))
         criterion = GroupedLosses(
             task, torch.from_numpy(weights).to(like), torch.ones(len(weights)).to(like)
         )
