@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
+from torch import nn
 
 from skmtl import consolidation, weighting
 from skmtl._checks import check_choice, check_number, named
@@ -117,10 +118,11 @@ def resolve_loss_weights(loss_weights: Any, names: Sequence[Any]) -> Weighting:
     """Return a fresh weighting of the tasks for what a user wrote."""
     if isinstance(loss_weights, Weighting):
         return clone(loss_weights)
-    if weighting.is_scalarizer(loss_weights):
-        return weighting.Scalarization(loss_weights)
-    if weighting.is_aggregator(loss_weights):
-        return weighting.Aggregation(loss_weights)
+    if isinstance(loss_weights, nn.Module):  # whoever has an object of torchjd has imported it
+        if weighting.is_scalarizer(loss_weights):
+            return weighting.Scalarization(loss_weights)
+        if weighting.is_aggregator(loss_weights):
+            return weighting.Aggregation(loss_weights)
     if isinstance(loss_weights, str):
         known, more = weighting.by_name(), weighting.NEEDS_AN_OBJECT
         name = named(loss_weights, [*known, *more])
@@ -161,7 +163,7 @@ def _fixed_weights(loss_weights: Any, names: Sequence[Any]) -> list[float]:
             )
     else:
         found = f"{loss_weights!r}"
-        if weighting.is_part(loss_weights):
+        if isinstance(loss_weights, nn.Module) and weighting.is_part(loss_weights):
             found += ", the inner part of an aggregator: pass the aggregator"
         elif isinstance(loss_weights, type):
             found += ", a class: pass an object of it"

@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -109,3 +111,9 @@ def test_the_package_is_imported_without_its_extras():
         )
         extras = {"rtdl_num_embeddings", "tabm", "accelerate"}
         assert not extras & at_once, f"{path.name} imports an extra at once"
+
+
+def test_importing_the_package_leaves_torchjd_and_what_it_takes_along_alone():
+    code = "import sys, skmtl, skmtl.weighting; print({'torchjd', 'cvxpy'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"

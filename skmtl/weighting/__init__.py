@@ -5,21 +5,31 @@
 ['upgrad', 'pcgrad', 'cagrad', 'gradvac', 'graddrop', 'fairgrad', 'gradnorm']
 """
 
-from .adapter import (
-    AGGREGATORS,
-    NEEDS_AN_OBJECT,
-    SCALARIZERS,
-    is_aggregator,
-    is_part,
-    is_scalarizer,
-)
-from .aggregation import Aggregation
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .base import FixedWeights, GradientWeighting, Setting, Weighting, same
 from .gradnorm import GradNorm
 from .minimax_deviation import MinimaxDeviation
-from .scalarization import Scalarization
-from .solvers import NNLSProjector
 from .stacked import stack_weightings
+
+if TYPE_CHECKING:
+    from .adapter import NEEDS_AN_OBJECT, is_aggregator, is_part, is_scalarizer
+    from .aggregation import Aggregation
+    from .scalarization import Scalarization
+    from .solvers import NNLSProjector
+
+# What stands on torchjd is imported when it is first asked for: torchjd takes cvxpy along where that is
+# installed, a quarter of a second that most fits have no use for.
+OF_TORCHJD = {
+    "NEEDS_AN_OBJECT": "adapter",
+    "is_aggregator": "adapter",
+    "is_part": "adapter",
+    "is_scalarizer": "adapter",
+    "Aggregation": "aggregation",
+    "Scalarization": "scalarization",
+    "NNLSProjector": "solvers",
+}
 
 __all__ = [
     "NEEDS_AN_OBJECT",
@@ -41,6 +51,12 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    if name not in OF_TORCHJD:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{OF_TORCHJD[name]}", __name__), name)
+
+
 def by_name() -> dict[str, Weighting]:
     """All methods a user may name.
 
@@ -50,7 +66,11 @@ def by_name() -> dict[str, Weighting]:
     >>> by_name()["uw"], by_name()["gradnorm"]
     (Scalarization(), GradNorm())
     """
-    own = [globals()[name] for name in __all__]
+    from .adapter import AGGREGATORS, SCALARIZERS
+    from .aggregation import Aggregation
+    from .scalarization import Scalarization
+
+    own = [globals()[name] for name in __all__ if name not in OF_TORCHJD]
     return {
         **{name: Scalarization(name) for name in SCALARIZERS},
         **{name: Aggregation(name) for name in AGGREGATORS},
