@@ -122,14 +122,21 @@ class Lesson:
         """Rows to train and to validate each member on."""
         key = (fraction, *seeds)
         if key not in self._splits:  # all candidates of a search split a fold alike
-            strata = stratify(self.table, self.criterion.tasks)
-            if len(self.labelled) < len(strata):
-                strata = strata[self.labelled.numpy()]
-            train, valid = validation_split(strata, fraction=fraction, seeds=seeds)
-            self._splits[key] = Rows(
-                self.labelled[torch.from_numpy(train)], self.labelled[torch.from_numpy(valid)]
-            )
+            train, valid = validation_split(self._strata(), fraction=fraction, seeds=seeds)
+            if not self._all_labelled:
+                labelled = self.labelled.numpy()
+                train, valid = labelled[train], labelled[valid]
+            self._splits[key] = Rows(torch.from_numpy(train), torch.from_numpy(valid))
         return self._splits[key]
+
+    @property
+    def _all_labelled(self) -> bool:
+        return len(self.labelled) == len(self.table.values)
+
+    def _strata(self) -> np.ndarray:
+        """Of the labels of the labelled rows, (n_labelled, T)."""
+        strata = stratify(self.table, self.criterion.tasks)
+        return strata if self._all_labelled else strata[self.labelled.numpy()]
 
 
 class Reading(NamedTuple):

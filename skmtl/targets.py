@@ -339,13 +339,17 @@ def encode(
 
 def stratify(targets: Targets, tasks: Sequence[Task]) -> np.ndarray:
     """Integers (n, T) that group alike labels of a task; -1 where unlabelled."""
-    strata = np.full((len(targets.values), len(tasks)), -1, np.int16)
-    at = 0
+    columns, at = [], 0
     for t, task in enumerate(tasks):
         there = slice(None) if targets.weight is None else targets.weight[:, t] > 0
-        strata[there, t] = task.strata(targets.values[there, at : at + task.n_values])
+        strata = task.strata(targets.values[there, at : at + task.n_values])
+        small = np.min_scalar_type(
+            -1 - strata.max(initial=0)
+        )  # there is one for every row and task
+        columns.append(np.full(len(targets.values), -1, small))
+        columns[-1][there] = strata
         at += task.n_values
-    return strata
+    return np.stack(columns).T
 
 
 def rebuild(

@@ -87,7 +87,7 @@ class Task(BaseEstimator, ABC):
     def strata(self, values: np.ndarray) -> np.ndarray:
         """Integers >= 0, shape (m,), that group encoded labels which are alike: five even bins."""
         edges = np.quantile(values[:, 0], [0.2, 0.4, 0.6, 0.8]).astype(values.dtype)
-        return np.searchsorted(edges, values[:, 0])
+        return sum((values[:, 0] > edge).astype(np.int8) for edge in edges)
 
     @property
     @abstractmethod

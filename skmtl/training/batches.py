@@ -155,22 +155,21 @@ class TrainBatches:
                 self._whole = self.data.take(self.rows)
             yield self._whole
             return
-        order = self._shuffled(n_rows)
+        places = self._places(n_rows).to(self.rows.device)
         n_gathered = rows_at_once(self.data.x, GATHERED_ROWS)
-        n_batches = max(1, n_gathered // (self.batch_size * len(order)))
-        for rows in order.split(n_batches * self.batch_size, dim=1):
+        n_batches = max(1, n_gathered // (self.batch_size * len(places)))
+        for part in places.split(n_batches * self.batch_size, dim=1):
+            rows = self.rows.gather(1, part.long())
             yield from self.data.take(rows).split(self.batch_size)
 
-    def _shuffled(self, n_rows: int) -> Tensor:
-        """Rows (K, n_rows), each member's own in its order; what follows stays where it is."""
-        order = (
-            self.rows.clone()
-        )  # not in 64 bits: of many rows, an order is most of what a fit adds
-        each = zip(order, self.rows, self.counts, self.generators, strict=True)
-        for shuffled, rows, count, generator in each:
-            places = torch.randperm(count, generator=generator, dtype=torch.int32).to(rows.device)
-            torch.index_select(rows[:count], 0, places, out=shuffled[:count])
-        return order
+    def _places(self, n_rows: int) -> Tensor:
+        """Positions (K, n_rows) of a member's own rows in its order; what follows stays where it is."""
+        # in 32 bits, and in place: of many rows, an order is much of what a fit adds
+        places = torch.empty(self.rows.shape, dtype=torch.int32)
+        for order, count, generator in zip(places, self.counts, self.generators, strict=True):
+            torch.arange(n_rows, out=order)
+            torch.randperm(count, generator=generator, out=order[:count])
+        return places
 
 
 class ValidRows:

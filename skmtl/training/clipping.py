@@ -92,8 +92,7 @@ class Outside:
                 columns[n : n + len(found)] = found
                 n += len(found)
         self.columns = columns[:n]
-        few = n < 2**31
-        self.ends = counts.cumsum(0, dtype=torch.int32 if few else torch.int64)
+        self.ends = counts.cumsum_(0) if n < 2**31 else counts.cumsum(0)
 
     def clip(self, x: Tensor, rows: Tensor, bounds: Bounds) -> Tensor:
         """Clip, in place, the inputs x (K, b, d) of the table's rows (K, b)."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .splits import Bound, filled_up, free_rows, in_common, others
+from .splits import Bound, free_rows, in_common, others, systematic_sample
 
 
 def grouped_split(
@@ -40,7 +40,8 @@ def grouped_split(
     for k, (rng, (kept, held)) in enumerate(zip(generators, bound, strict=True)):
         free = free_rows(kept, held, rng)
         free = free[np.lexsort((strata[free], tasks[free]))]
-        valid[k] = filled_up(held, free, n_valid, rng)
+        picks = systematic_sample(len(free), n_valid - int(held.sum()), rng)
+        valid[k] = np.concatenate([np.flatnonzero(held), free[picks]])
         train[k] = others(valid[k], n)
     return train, valid
 

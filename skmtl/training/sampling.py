@@ -34,11 +34,11 @@ class SampledBatches(TrainBatches):
         super().__init__(*args)
         self.tasks, self.shares = tasks, shares
 
-    def _shuffled(self, n_rows: int) -> Tensor:
-        """Rows (K, n_rows) of each member, as they are drawn."""
+    def _places(self, n_rows: int) -> Tensor:
+        """Positions (K, n_rows) of each member's rows, as they are drawn."""
         return torch.stack(
             [
-                rows[self._draw(self.tasks[rows.cpu()], generator).to(rows.device)]
+                self._draw(self.tasks[rows.cpu()], generator)
                 for rows, generator in zip(self.rows, self.generators, strict=True)
             ]
         )

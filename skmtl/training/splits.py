@@ -36,10 +36,11 @@ def validation_split(
     generators = [np.random.RandomState(seed) for seed in seeds]
     bound = [_bound_rows(columns, rng) for rng in generators]
     bound, n_valid = in_common(bound, n_valid)
-    valid = np.stack(
-        [_fill(columns, n_valid, rng, *rows) for rng, rows in zip(generators, bound, strict=True)]
-    )
-    train = np.stack([others(rows, len(codes)) for rows in valid])
+    train = np.empty((len(seeds), len(codes) - n_valid), np.int32)
+    valid = np.empty((len(seeds), n_valid), np.int32)
+    for k, (rng, rows) in enumerate(zip(generators, bound, strict=True)):
+        valid[k] = _fill(columns, n_valid, rng, *rows)
+        train[k] = others(valid[k], len(codes))
     return train, valid
 
 
@@ -55,23 +56,27 @@ def in_common(bound: list[Bound], n_valid: int) -> tuple[list[Bound], int]:
 
 def free_rows(kept: np.ndarray, held: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Rows that are not bound, shuffled."""
-    return rng.permutation(np.arange(len(kept), dtype=np.int32)[~(kept | held)])
+    free = positions(~(kept | held))
+    rng.shuffle(free)
+    return free
 
 
-def filled_up(
-    held: np.ndarray, free: np.ndarray, n_valid: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """Rows held and, up to ``n_valid``, a systematic sample of the free ones, in their order."""
-    wanted = n_valid - int(held.sum())
-    steps = (np.arange(wanted) + rng.uniform()) * len(free) / max(wanted, 1)
-    return np.concatenate([np.flatnonzero(held).astype(np.int32), free[steps.astype(np.int32)]])
+def systematic_sample(n_free: int, wanted: int, rng: np.random.RandomState) -> np.ndarray:
+    """Positions among the free rows, evenly apart from a random start on, (wanted,)."""
+    steps = (np.arange(wanted) + rng.uniform()) * n_free / max(wanted, 1)
+    return steps.astype(np.int32)
 
 
 def others(rows: np.ndarray, n_rows: int) -> np.ndarray:
     """All other rows, in order."""
     rest = np.ones(n_rows, dtype=bool)
     rest[rows] = False
-    return np.flatnonzero(rest).astype(np.int32)
+    return positions(rest)
+
+
+def positions(there: np.ndarray) -> np.ndarray:
+    """Where it is true, in order, in 32 bits."""
+    return np.arange(len(there), dtype=np.int32)[there]
 
 
 def _rarity(column: np.ndarray) -> tuple[int, bytes]:
@@ -83,11 +88,12 @@ def _bound_rows(columns: list[np.ndarray], rng: np.random.RandomState) -> Bound:
     """Rows that must train (one a class and task) and that must validate (one a task), (n,)."""
     n_rows = len(columns[0])
     kept, held = np.zeros((2, n_rows), dtype=bool)
-    shuffled = rng.permutation(np.arange(n_rows, dtype=np.int32))
+    shuffled = free_rows(kept, held, rng)
     for column in columns:
-        labelled = shuffled[column[shuffled] >= 0]
-        for stratum in np.unique(column[labelled]):
-            rows = labelled[column[labelled] == stratum]
+        labelled = shuffled if column.min() >= 0 else shuffled[column[shuffled] >= 0]
+        strata = column[labelled]
+        for stratum in np.unique(strata):
+            rows = labelled[strata == stratum]
             if not kept[rows].any() and not held[rows].all():
                 kept[rows[~held[rows]][0]] = True
         if len(labelled) > 1 and not held[labelled].any():
@@ -106,6 +112,20 @@ def _fill(
 ) -> np.ndarray:
     """Rows held and, up to ``n_valid``, a systematic sample of the free ones sorted by stratum."""
     free = free_rows(kept, held, rng)
+    picks = systematic_sample(len(free), n_valid - int(held.sum()), rng)
+    filled = [positions(held)]
+    leading, start = columns[0][free], 0
+    # a stratum of the first task at a time: to sort all rows at once would take the most memory of a fit
+    for stratum in np.unique(leading):
+        rows = _sorted(free[leading == stratum], columns[1:])
+        first, last = np.searchsorted(picks, [start, start + len(rows)])
+        filled.append(rows[picks[first:last] - start])
+        start += len(rows)
+    return np.concatenate(filled)
+
+
+def _sorted(rows: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
+    """Rows by stratum, those of the first task first; equals stay in their order."""
     for column in reversed(columns):  # a lexsort, in less memory
-        free = free[np.argsort(column[free], kind="stable")]
-    return filled_up(held, free, n_valid, rng)
+        rows = rows[np.argsort(column[rows], kind="stable")]
+    return rows
