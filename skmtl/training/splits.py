@@ -115,7 +115,7 @@ def _fill(
     picks = systematic_sample(len(free), n_valid - int(held.sum()), rng)
     filled = [positions(held)]
     leading, start = columns[0][free], 0
-    # a stratum of the first task at a time: to sort all rows at once would take the most memory of a fit
+    # a stratum of the first task at a time: all rows sorted at once would be where memory peaks
     for stratum in np.unique(leading):
         rows = _sorted(free[leading == stratum], columns[1:])
         first, last = np.searchsorted(picks, [start, start + len(rows)])
