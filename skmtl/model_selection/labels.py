@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from skmtl import tasks as kinds
+from skmtl._checks import LISTED
 from skmtl._resolve import resolve
 from skmtl._spans import classes_of, join, spans_of
 from skmtl.targets import Column, infer_kind, name_tasks, read_columns
 from skmtl.tasks import Task
 
 from .stratification import NONE, count_labels
-
-LISTED = 5  # labels that a warning names; it counts the others
 
 
 @dataclass(frozen=True)
