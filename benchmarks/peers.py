@@ -10,7 +10,6 @@ the rows trained on shows that all have learned about as much.
 
 import importlib.util
 import os
-import pathlib
 import sys
 import warnings
 from dataclasses import replace
@@ -19,6 +18,7 @@ from functools import partial
 import pandas as pd
 import torch
 from contestants import Work, hand_written, on_one_thread, ours, plain_skorch, sklearn_mlp
+from pages import DOCS, write
 from sklearn.metrics import r2_score
 from timing import interleave
 
@@ -47,7 +47,6 @@ AXES = {
     "rows of a batch": {b: {"batch_size": b} for b in (32, 128, 512, 2_048)},
 }
 LOST = 1.05  # times a peer's seconds, from which on a work is lost
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
 def describe(work):
@@ -149,10 +148,9 @@ def draw(curves):
 
 
 def page(tables, curves):
-    head = __doc__.split("\n\n")[1]
+    """Parts of the page."""
     parts = [
-        "# Beside its peers",
-        head,
+        __doc__.split("\n\n")[1],
         f"{os.cpu_count()} CPU cores; torch {torch.__version__}, threads it takes by itself: "
         f"{torch.get_num_threads()}. skmtl trains one network unless it says eight, which is its "
         "default up to 10,000 rows.",
@@ -178,7 +176,7 @@ def page(tables, curves):
         "![Seconds of a fit along five axes, both scales logarithmic](../images/peers.png)",
         *map(markdown, curves.values()),
     ]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 PARTS = {"works": works, "growth": growth}
@@ -192,7 +190,7 @@ def main(names):
             print(f"{markdown(table)}\n", flush=True)
             tables[part][name] = table
     if not names:
-        (DOCS / "benchmarks" / "peers.md").write_text(page(*tables.values()))
+        write(__file__, "Beside its peers", *page(*tables.values()))
         draw(tables["growth"])
 
 

@@ -30,12 +30,12 @@ Digits, new classes. Source: which of 0 to 6 is it, on images of these. New task
 with 5 to 50 labels in all. Score: accuracy on the other images of these.
 """
 
-import pathlib
 import sys
 import warnings
 
 import numpy as np
 import pandas as pd
+from pages import DOCS, how, write
 from schools import ALPHAS, load, wide
 from scipy import stats
 from sklearn.base import clone
@@ -66,7 +66,6 @@ DIGITS = {
 }
 TASK = RegressionTask(standardize=False)  # the schools' differences are what is learned
 N_HELD, LEAST = 15, 70  # schools held out, and pupils that such a school has at least
-ROOT = pathlib.Path(__file__).parents[1] / "docs"
 
 
 def held_out(draw):
@@ -290,7 +289,7 @@ def draw_curves(tables):
         ax.minorticks_off()
         ax.set(title=name, xlabel="labels of a new task")
         ax.legend(fontsize=7)
-    figure.savefig(ROOT / "images" / "transfer.png", dpi=110)
+    figure.savefig(DOCS / "images" / "transfer.png", dpi=110)
     plt.close(figure)
 
 
@@ -310,33 +309,36 @@ COMPARED = {
 RUNS = {"Exam": exam, "Digits, new detectors": detectors, "Digits, new classes": classes}
 
 
-def report(name, scores):
-    """Print and return a section of the page; its title says how many draws it is of."""
+def report(scores, compared):
+    """Print and return two tables: scores by labels, and gains of methods on others."""
     mean, half = summary(scores)
-    text = mean.map("{:.3f}".format) + " ± " + half.map("{:.3f}".format)
-    gain = pd.concat([gains(scores, *pair) for pair in COMPARED[name].items()])
-    print(f"{name}\n{text.to_string()}\n{gain.to_string()}", flush=True)
-    text.index.name, text.columns.name, gain.index.name = "labels", None, "gain, paired"
-    title = f"## {name}, {scores['draw'].nunique()} draws"
-    return f"{title}\n\n{text.to_markdown()}\n\n{gain.to_markdown()}\n"
+    table = mean.map("{:.3f}".format) + " ± " + half.map("{:.3f}".format)
+    gain = pd.concat([gains(scores, method, others) for method, others in compared.items()])
+    print(f"{table.to_string()}\n{gain.to_string()}", flush=True)
+    table.index.name, table.columns.name, gain.index.name = "labels", None, "gain, paired"
+    return table.to_markdown(), gain.to_markdown()
 
 
-def write(scores_by_name):
+def section(name, scores):
+    """A section of the page."""
+    print(name)
+    return [f"## {name}, {scores['draw'].nunique()} draws", *report(scores, COMPARED[name])]
+
+
+def write_page(scores_by_name):
     """Write the page and its picture."""
-    parts = [report(name, scores) for name, scores in scores_by_name.items()]
+    parts = [part for name, scores in scores_by_name.items() for part in section(name, scores)]
     draw_curves({name: summary(scores) for name, scores in scores_by_name.items()})
-    head = __doc__.split("\n\n", 1)[1].strip()
     picture = "![Score against labels](../images/transfer.png)"
-    text = f"# Transfer to new tasks\n\n{head}\n\n{picture}\n\n" + "\n".join(parts)
-    (ROOT / "benchmarks" / "transfer.md").write_text(text)
+    write(__file__, "Transfer to new tasks", how(__doc__), picture, *parts)
 
 
 def main(names, n_draws=N_DRAWS):
     warnings.simplefilter("ignore")
     if not names:
-        write({name: pd.DataFrame(run(range(n_draws))) for name, run in RUNS.items()})
+        write_page({name: pd.DataFrame(run(range(n_draws))) for name, run in RUNS.items()})
     for name in names:
-        report(name, pd.DataFrame(RUNS[name](range(n_draws))))
+        section(name, pd.DataFrame(RUNS[name](range(n_draws))))
 
 
 if __name__ == "__main__":
