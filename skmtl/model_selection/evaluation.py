@@ -85,7 +85,7 @@ def cut(
     estimator: Any, X: Any, y: Any, splits: Any, fit_params: Any, score_params: Any
 ) -> list[Fold]:
     """Rows and parameters of each split."""
-    folds = []
+    folds, rows = [], np.arange(_num_samples(X))
     for train, test in splits:
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         folds.append(
@@ -93,12 +93,12 @@ def cut(
                 estimator,
                 X,
                 y,
-                np.arange(_num_samples(X))[np.asarray(train)],
-                X_test,
-                y_test,
-                _check_method_params(X, params=fit_params, indices=train),
-                _check_method_params(X, params=score_params, indices=test),
-                _check_method_params(X, params=score_params, indices=train),
+                train=rows[np.asarray(train)],
+                X_test=X_test,
+                y_test=y_test,
+                fit_params=_check_method_params(X, params=fit_params, indices=train),
+                score_params=_check_method_params(X, params=score_params, indices=test),
+                score_params_train=_check_method_params(X, params=score_params, indices=train),
             )
         )
     return folds
@@ -167,19 +167,19 @@ def _fit_transformers(model: Pipeline, fold: Fold) -> tuple[list[Any], Any]:
         if len(before)
         else fold.train_inputs
     )
-    return [(name, _remembering(step)) for name, step in before.steps], inputs
+    return [(name, _once_an_object(step)) for name, step in before.steps], inputs
 
 
-def _remembering(transformer: Any) -> Any:
+def _once_an_object(transformer: Any) -> Any:
     """A fitted transformer that transforms the same object only once."""
     if not hasattr(transformer, "transform"):
         return transformer
     own = copy.copy(transformer)
-    own.transform = Remembered(transformer.transform)
+    own.transform = LastTwo(transformer.transform)
     return own
 
 
-class Remembered:
+class LastTwo:
     """A function of an object that keeps its last two results: of test and of training rows."""
 
     def __init__(self, function: Callable[..., Any]):
@@ -277,13 +277,16 @@ def _score_trial(trial: Trial, result: dict[str, Any], scoring: Scoring) -> None
         if scoring.return_train_score:
             result["train_scores"] = copy.copy(result["test_scores"])
         return
+
+    def judge(X: Any, y: Any, params: Any) -> Any:
+        return _score(trial.model, X, y, scoring.scorer, params, scoring.error_score)
+
     start = time.perf_counter()
-    rest = scoring.scorer, fold.score_params, scoring.error_score
-    result["test_scores"] = _score(trial.model, fold.X_test, fold.y_test, *rest)
+    result["test_scores"] = judge(fold.X_test, fold.y_test, fold.score_params)
     result["score_time"] = time.perf_counter() - start
     if scoring.return_train_score:
-        rest = scoring.scorer, fold.score_params_train, scoring.error_score
-        result["train_scores"] = _score(trial.model, fold.train_inputs, fold.train_targets, *rest)
+        rows = fold.train_inputs, fold.train_targets
+        result["train_scores"] = judge(*rows, fold.score_params_train)
 
 
 def failures(trials: Sequence[Trial], results: Sequence[dict[str, Any]]) -> list[str]:
