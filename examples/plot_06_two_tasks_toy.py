@@ -1,4 +1,5 @@
-"""Where aggregated gradients lead
+"""
+Where aggregated gradients lead
 ===============================
 
 Where the ways to aggregate gradients end on a problem of two tasks that pull apart.

@@ -1,4 +1,5 @@
-"""All at once, in turns, or one after the other
+"""
+All at once, in turns, or one after the other
 =============================================
 
 Tasks of which one has a twentieth of the labels: all at once, in turns, or one after the other.
