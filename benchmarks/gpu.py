@@ -4,7 +4,6 @@
 """
 
 import statistics
-import time
 import warnings
 
 import flights
@@ -14,6 +13,7 @@ import search
 import torch
 from pages import write
 from sklearn.base import clone
+from timing import timed
 
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.model_selection import BatchedGridSearchCV
@@ -23,14 +23,13 @@ from skmtl.trunks import TabularTrunk
 
 def seconds(run, repeats=1):
     """Median wall-clock time."""
-    times = []
-    for _ in range(repeats):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
+
+    def to_the_end():
         run()
         torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+
+    torch.cuda.synchronize()
+    return statistics.median(timed(to_the_end) for _ in range(repeats))
 
 
 def searches():

@@ -5,7 +5,6 @@ seeds of split and estimator; seconds of a fit over those of one member. At most
 Writes docs/benchmarks/members.md.
 """
 
-import time
 import warnings
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 from pages import write
 from sklearn.model_selection import train_test_split
 from tables import TABLES, kinds, standardise
+from timing import timed
 
 from skmtl import MultiTaskClassifierRegressor
 
@@ -33,9 +33,7 @@ def trials(name):
         others = np.asarray(transform.transform(X_test), dtype=np.float32)
         for n in SIZES:
             est = MultiTaskClassifierRegressor(kinds(Y), n_members=n, random_state=seed)
-            start = time.perf_counter()
-            est.fit(inputs, Y_train)
-            seconds = time.perf_counter() - start
+            seconds = timed(lambda est=est: est.fit(inputs, Y_train))
             score = est.score(others, Y_test)
             yield {"table": name, "members": n, "seed": seed, "score": score, "seconds": seconds}
 

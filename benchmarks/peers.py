@@ -24,14 +24,15 @@ from timing import interleave
 
 US, LOOP, MLP = "skmtl", "hand-written torch loop", "MLPRegressor"
 EIGHT = "skmtl, eight networks averaged"
+COLLATED, SLICED = "LibMTL's trainer", "LibMTL's trainer, batches sliced"
 CONTESTANTS = {
     US: ours,
     LOOP: hand_written,
     "the same loop, torch held to one thread": on_one_thread(hand_written),
     MLP: sklearn_mlp,
     "skorch as it comes": plain_skorch,
-    "LibMTL's trainer": None,  # see `contestants`
-    "LibMTL's trainer, batches sliced": None,
+    COLLATED: None,  # see `contestants`
+    SLICED: None,
     EIGHT: partial(ours, n_members=8),
 }
 WORKS = {
@@ -59,12 +60,12 @@ def describe(work):
 
 def contestants():
     """Those that are there: LibMTL need not be installed."""
-    if importlib.util.find_spec("LibMTL") is None:
-        return {name: fit for name, fit in CONTESTANTS.items() if fit}
-    import libmtl_peer
+    all_there = dict(CONTESTANTS)
+    if importlib.util.find_spec("LibMTL") is not None:
+        import libmtl_peer
 
-    peers = iter((libmtl_peer.collated, libmtl_peer.sliced))
-    return {name: fit or next(peers) for name, fit in CONTESTANTS.items()}
+        all_there |= {COLLATED: libmtl_peer.collated, SLICED: libmtl_peer.sliced}
+    return {name: fit for name, fit in all_there.items() if fit}
 
 
 def seconds(fits, work, repeats=5):

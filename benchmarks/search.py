@@ -5,7 +5,6 @@ Ratios of medians, interleaved in one process. Writes docs/benchmarks/search.md.
 
 import functools
 import sys
-import time
 import warnings
 
 import contestants
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pages import write
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
-from timing import interleave
+from timing import interleave, timed
 
 from skmtl import MultiTaskRegressor
 from skmtl.inspection import transfer_gain
@@ -108,9 +107,7 @@ def curve():
     for n in (1, 2, 5, 10, 20, 50, 100, 200, 500):
         grid = {"learning_rate_init": np.geomspace(3e-4, 1e-2, n).tolist()}
         search = BatchedGridSearchCV(est, grid, cv=CV, refit=False)
-        start = time.perf_counter()
-        search.fit(X, Y)
-        seconds = time.perf_counter() - start
+        seconds = timed(lambda search=search: search.fit(X, Y))
         yield n, seconds, seconds / n / 5
 
 
