@@ -109,14 +109,14 @@ class TaskGrouping(BaseEstimator):
         self.affinity_ = task_affinity(
             self.estimator, X, y, every=self.every, sample_weight=sample_weight, qid=qid
         )
-        at = best_groups(self.affinity_.fillna(0.0).to_numpy(), self.n_groups)
-        names = list(self.affinity_)
-        self.groups_ = [[names[t] for t in group] for group in at]
+        every = list(self.affinity_)
+        groups = best_groups(self.affinity_.fillna(0.0).to_numpy(), self.n_groups)
+        self.groups_ = [[every[t] for t in positions] for positions in groups]
         self._columns = [columns_for(group, reads, frame) for group in self.groups_]
         self._order = list(frame.columns)
         self.estimators_ = [
-            self._fit_group(X, frame[columns], group, sample_weight, qid)
-            for columns, group in zip(self._columns, at, strict=True)
+            self._fit_group(X, frame[columns], positions, sample_weight, qid)
+            for columns, positions in zip(self._columns, groups, strict=True)
         ]
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimators_[0], name):
@@ -124,12 +124,12 @@ class TaskGrouping(BaseEstimator):
         return self
 
     def _fit_group(
-        self, X: Any, y: pd.DataFrame, group: list[int], sample_weight: Any, qid: Any
+        self, X: Any, y: pd.DataFrame, positions: list[int], sample_weight: Any, qid: Any
     ) -> Any:
         every = list(self.affinity_)
-        model = for_tasks(self.estimator, [every[t] for t in group], every)
-        if sample_weight is not None and np.asarray(sample_weight).ndim == 2:
-            sample_weight = np.asarray(sample_weight)[:, group]
+        model = for_tasks(self.estimator, [every[t] for t in positions], every)
+        if np.ndim(sample_weight) == 2:
+            sample_weight = np.asarray(sample_weight)[:, positions]
         target = y.iloc[:, 0] if self._alone else y
         return model.fit(X, target, **row_params(model, sample_weight, qid))
 
