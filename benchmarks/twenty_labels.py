@@ -22,7 +22,7 @@ from pages import DOCS, how, write
 from schools import ALPHAS
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
-from transfer import TASK, fit_schools, held_out, report
+from transfer import TASK, fit_schools, held_out, records, report
 
 from skmtl.meta import MetaLearner
 
@@ -85,8 +85,8 @@ def one_draw(draw):
         known = np.concatenate([np.flatnonzero(is_source), *(r[:n] for r in shuffled.values())])
         dummies = RidgeCV(ALPHAS).fit(both[known], y[known])
         ways["ridge with dummies, all"] = lambda _few, rest: dummies.predict(both[rest])
-        for name, predict in ways.items():
-            yield {"method": name, "labels": n, "draw": draw, "score": explained(predict, n)}
+        found = ((name, explained(predict, n)) for name, predict in ways.items())
+        yield from records(found, n, draw)
 
 
 def write_pages(scores):
