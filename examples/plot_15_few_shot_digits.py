@@ -56,7 +56,7 @@ def meta_learner(algorithm, **params):
 sets = orientations(images[known])
 X, labels = np.concatenate(sets), np.tile(y[known], len(sets))
 orientation = np.repeat(np.arange(len(sets)), known.sum())
-learners = {
+learners = {  # the last one's start is as it was drawn: its step is nearly none
     "MAML": meta_learner("maml", inner_steps=5, inner_lr=0.2, max_iter=600),
     "Reptile": meta_learner("reptile", inner_steps=10, inner_lr=0.5, max_iter=600),
     "random start": meta_learner("maml", inner_lr=0.2, max_iter=1, learning_rate_init=1e-9),
