@@ -36,27 +36,32 @@ class Work:
         return data(self.n, self.d, self.n_tasks)
 
 
-def data(n=20_000, d=50, n_tasks=4, seed=0):
-    rng = np.random.default_rng(seed)
+def data(n=20_000, d=50, n_tasks=4, *, spread=5, noise=0.1):
+    rng = np.random.default_rng(0)
     X = rng.normal(size=(n, d)).astype(np.float32)
-    Y = np.tanh(X @ rng.normal(size=(d, n_tasks)) / 5) + 0.1 * rng.normal(size=(n, n_tasks))
+    Y = np.tanh(X @ rng.normal(size=(d, n_tasks)) / spread) + noise * rng.normal(size=(n, n_tasks))
     return X, Y.astype(np.float32)
 
 
+def estimator(work, **changes):
+    """Our estimator for a work, but for these parameters."""
+    params = {
+        "sharing": HardSharing(linear_skip=work.linear_skip),
+        "hidden_layer_sizes": work.sizes,
+        "batch_size": work.batch_size,
+        "learning_rate_init": RATE,
+        "alpha": ALPHA,
+        "max_iter": work.epochs,
+        "n_iter_no_change": work.epochs,
+        "early_stopping": False,
+        "n_members": 1,
+        "random_state": 0,
+    }
+    return MultiTaskRegressor(**params | changes)
+
+
 def ours(work, X, Y, n_members=1):
-    est = MultiTaskRegressor(
-        sharing=HardSharing(linear_skip=work.linear_skip),
-        hidden_layer_sizes=work.sizes,
-        batch_size=work.batch_size,
-        learning_rate_init=RATE,
-        alpha=ALPHA,
-        max_iter=work.epochs,
-        n_iter_no_change=work.epochs,
-        early_stopping=False,
-        n_members=n_members,
-        random_state=0,
-    )
-    return est.fit(X, Y).predict
+    return estimator(work, n_members=n_members).fit(X, Y).predict
 
 
 def trunk(work, d):

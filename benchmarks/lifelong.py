@@ -17,7 +17,6 @@ another seed, among seven from 1 to 100,000 (digits) and four from 1 to 1,000 (s
 """
 
 import copy
-import pathlib
 import pickle
 import time
 import warnings
@@ -25,6 +24,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import psutil
+from pages import how, write
 from scipy.stats import ttest_rel
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -55,19 +55,21 @@ SEASONS = {
 }
 
 
-def split_digits(consolidation, seed):
-    """Accuracy (5, 5) of each task after each stage; all tasks at once if "joint"."""
+def pairs(seed):
+    """Digits to train and to test on: a task for each two of them, whose label others lack."""
     X, digit = load_digits(return_X_y=True)
-    X = X / 16
-    table = pd.DataFrame({f"{2 * t} or {2 * t + 1}": digit.astype(float) for t in range(5)})
-    table = table.where(digit[:, None] // 2 == np.arange(5))
-    X, X_test, Y, Y_test = train_test_split(
-        X, table, test_size=0.3, stratify=digit, random_state=seed
-    )
-    classes = {name: [2 * t, 2 * t + 1] for t, name in enumerate(table)}
+    Y = pd.DataFrame({f"{2 * t} or {2 * t + 1}": digit.astype(float) for t in range(5)})
+    Y = Y.where(digit[:, None] // 2 == np.arange(5))
+    return train_test_split(X / 16, Y, test_size=0.3, stratify=digit, random_state=seed)
+
+
+def split_digits(consolidation, seed):
+    """Accuracy (5, 5) of each task after each stage."""
+    X, X_test, Y, Y_test = pairs(seed)
+    classes = {name: [2 * t, 2 * t + 1] for t, name in enumerate(Y)}
     est = MultiTaskClassifier(consolidation=consolidation, random_state=seed, **NET)
     scores = []
-    for name in table:
+    for name in Y:
         rows = Y[name].notna().to_numpy()
         for _ in range(20):
             est.partial_fit(X[rows], Y[rows], classes=classes)
@@ -77,11 +79,7 @@ def split_digits(consolidation, seed):
 
 def digits_at_once(seed):
     """The scores that all tasks have after as many passes over all rows at once."""
-    X, digit = load_digits(return_X_y=True)
-    Y = np.where(digit[:, None] // 2 == np.arange(5), digit[:, None], np.nan)
-    X, X_test, Y, Y_test = train_test_split(
-        X / 16, Y, test_size=0.3, stratify=digit, random_state=seed
-    )
+    X, X_test, Y, Y_test = pairs(seed)
     est = MultiTaskClassifier(random_state=seed, **NET)
     for _ in range(20):
         est.partial_fit(X, Y)
@@ -200,14 +198,14 @@ def stream(consolidation, n_chunks=1000, n_timed=200):
 
 def main():
     warnings.simplefilter("ignore")
-    parts = [f"# Lifelong learning\n\n{__doc__.split(chr(10), 2)[2].strip()}\n"]
+    parts = [how(__doc__)]
     table = measures(split_digits, DIGITS, 0.5)
     joint = [digits_at_once(seed) for seed in SEEDS]
-    parts.append(f"## Split digits, accuracy\n\n{table.to_markdown()}\n")
+    parts.append(f"## Split digits, accuracy\n\n{table.to_markdown()}")
     mean, sd = np.mean(joint), np.std(joint, ddof=1)
-    parts.append(f"All tasks at once, as many passes: {mean:.3f} ± {sd:.3f}.\n")
+    parts.append(f"All tasks at once, as many passes: {mean:.3f} ± {sd:.3f}.")
     table = measures(seasons, SEASONS, 0.0)
-    parts.append(f"## Seasons, R²\n\n{table.to_markdown()}\n")
+    parts.append(f"## Seasons, R²\n\n{table.to_markdown()}")
     plans = {"easier, then harder": [0.7] * 7 + [0.5] * 7, "harder alone": [0.5] * 14}
     found = {name: [curriculum(plan, seed) for seed in SEEDS] for name, plan in plans.items()}
     p = ttest_rel(*found.values(), alternative="greater").pvalue
@@ -215,15 +213,14 @@ def main():
     table.insert(0, "mean", table.mean(axis=1))
     parts.append(
         f"## Curriculum, accuracy on fair bits\n\n{table.to_markdown(floatfmt='.3f')}\n\n"
-        f"p of a paired t-test, that the curriculum is better: {p:.1g}.\n"
+        f"p of a paired t-test, that the curriculum is better: {p:.1g}."
     )
     print(parts[-1], flush=True)
     table = pd.DataFrame({name: stream(c) for name, c in DIGITS.items()}).T
     formats = ("", ".1f", ".1f", ".2f", ".1f", ".1f", ".1f", ".1f")
-    parts.append(f"## 1,000 chunks\n\n{table.to_markdown(floatfmt=formats)}\n")
-    text = "\n".join(parts)
-    print(text)
-    pathlib.Path("docs/benchmarks/lifelong.md").write_text(text)
+    parts.append(f"## 1,000 chunks\n\n{table.to_markdown(floatfmt=formats)}")
+    print(parts[-1])
+    write(__file__, "Lifelong learning", *parts)
 
 
 if __name__ == "__main__":

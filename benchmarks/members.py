@@ -5,14 +5,14 @@ seeds of split and estimator; seconds of a fit over those of one member. At most
 Writes docs/benchmarks/members.md.
 """
 
-import pathlib
-import time
 import warnings
 
 import numpy as np
 import pandas as pd
+from pages import write
 from sklearn.model_selection import train_test_split
-from tables import REGRESSIONS, TABLES, standardise
+from tables import TABLES, kinds, standardise
+from timing import timed
 
 from skmtl import MultiTaskClassifierRegressor
 
@@ -26,17 +26,14 @@ def trials(name):
     if len(X) > ROWS:
         X = X.sample(ROWS, random_state=0)
         Y = Y.loc[X.index]
-    tasks = {c: "regression" if c in REGRESSIONS else "classification" for c in Y}
     for seed in SEEDS:
         X_train, X_test, Y_train, Y_test = train_test_split(X, Y, test_size=0.2, random_state=seed)
         transform = standardise().fit(X_train)
         inputs = np.asarray(transform.transform(X_train), dtype=np.float32)
         others = np.asarray(transform.transform(X_test), dtype=np.float32)
         for n in SIZES:
-            est = MultiTaskClassifierRegressor(tasks, n_members=n, random_state=seed)
-            start = time.perf_counter()
-            est.fit(inputs, Y_train)
-            seconds = time.perf_counter() - start
+            est = MultiTaskClassifierRegressor(kinds(Y), n_members=n, random_state=seed)
+            seconds = timed(lambda est=est: est.fit(inputs, Y_train))
             score = est.score(others, Y_test)
             yield {"table": name, "members": n, "seed": seed, "score": score, "seconds": seconds}
 
@@ -50,14 +47,14 @@ def main():
     seconds = by_size["seconds"].median().unstack()
     scores = mean.map("{:.3f}".format) + " ± " + spread.map("{:.3f}".format)
     times = seconds.div(seconds[1], axis=0).round(2)
-    text = (
-        f"# Members of an ensemble\n\n{__doc__.split('Writes')[0].strip()}\n\n"
-        f"Score:\n\n{scores.to_markdown()}\n\nTime of a fit over that of one member:\n\n"
-        f"{times.to_markdown()}\n"
-    )
-    print(text)
-    path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "members.md"
-    path.write_text(text)
+    parts = [
+        "Score:",
+        scores.to_markdown(),
+        "Time of a fit over that of one member:",
+        times.to_markdown(),
+    ]
+    print("\n\n".join(parts))
+    write(__file__, "Members of an ensemble", __doc__.split("Writes")[0].strip(), *parts)
 
 
 if __name__ == "__main__":

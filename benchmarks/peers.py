@@ -10,7 +10,6 @@ the rows trained on shows that all have learned about as much.
 
 import importlib.util
 import os
-import pathlib
 import sys
 import warnings
 from dataclasses import replace
@@ -19,19 +18,21 @@ from functools import partial
 import pandas as pd
 import torch
 from contestants import Work, hand_written, on_one_thread, ours, plain_skorch, sklearn_mlp
+from pages import DOCS, write
 from sklearn.metrics import r2_score
 from timing import interleave
 
 US, LOOP, MLP = "skmtl", "hand-written torch loop", "MLPRegressor"
 EIGHT = "skmtl, eight networks averaged"
+COLLATED, SLICED = "LibMTL's trainer", "LibMTL's trainer, batches sliced"
 CONTESTANTS = {
     US: ours,
     LOOP: hand_written,
     "the same loop, torch held to one thread": on_one_thread(hand_written),
     MLP: sklearn_mlp,
     "skorch as it comes": plain_skorch,
-    "LibMTL's trainer": None,  # see `contestants`
-    "LibMTL's trainer, batches sliced": None,
+    COLLATED: None,  # see `contestants`
+    SLICED: None,
     EIGHT: partial(ours, n_members=8),
 }
 WORKS = {
@@ -47,7 +48,6 @@ AXES = {
     "rows of a batch": {b: {"batch_size": b} for b in (32, 128, 512, 2_048)},
 }
 LOST = 1.05  # times a peer's seconds, from which on a work is lost
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
 def describe(work):
@@ -60,12 +60,12 @@ def describe(work):
 
 def contestants():
     """Those that are there: LibMTL need not be installed."""
-    if importlib.util.find_spec("LibMTL") is None:
-        return {name: fit for name, fit in CONTESTANTS.items() if fit}
-    import libmtl_peer
+    all_there = dict(CONTESTANTS)
+    if importlib.util.find_spec("LibMTL") is not None:
+        import libmtl_peer
 
-    peers = iter((libmtl_peer.collated, libmtl_peer.sliced))
-    return {name: fit or next(peers) for name, fit in CONTESTANTS.items()}
+        all_there |= {COLLATED: libmtl_peer.collated, SLICED: libmtl_peer.sliced}
+    return {name: fit for name, fit in all_there.items() if fit}
 
 
 def seconds(fits, work, repeats=5):
@@ -149,10 +149,9 @@ def draw(curves):
 
 
 def page(tables, curves):
-    head = __doc__.split("\n\n")[1]
+    """Parts of the page."""
     parts = [
-        "# Beside its peers",
-        head,
+        __doc__.split("\n\n")[1],
         f"{os.cpu_count()} CPU cores; torch {torch.__version__}, threads it takes by itself: "
         f"{torch.get_num_threads()}. skmtl trains one network unless it says eight, which is its "
         "default up to 10,000 rows.",
@@ -178,7 +177,7 @@ def page(tables, curves):
         "![Seconds of a fit along five axes, both scales logarithmic](../images/peers.png)",
         *map(markdown, curves.values()),
     ]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 PARTS = {"works": works, "growth": growth}
@@ -192,7 +191,7 @@ def main(names):
             print(f"{markdown(table)}\n", flush=True)
             tables[part][name] = table
     if not names:
-        (DOCS / "benchmarks" / "peers.md").write_text(page(*tables.values()))
+        write(__file__, "Beside its peers", *page(*tables.values()))
         draw(tables["growth"])
 
 

@@ -10,13 +10,13 @@ Writes docs/benchmarks/quality.md.
 `python benchmarks/quality.py [table ...]` prints these tables and writes nothing.
 """
 
-import pathlib
 import sys
 import warnings
 from functools import partial
 
 import numpy as np
 import pandas as pd
+from pages import write
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -29,7 +29,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from tables import REGRESSIONS, TABLES, standardise
+from tables import REGRESSIONS, TABLES, kinds, standardise
 
 from skmtl import MultiTaskClassifierRegressor
 
@@ -107,8 +107,7 @@ def multi_output_trees(X_train, Y_train, X_test):
 
 
 def default(X_train, Y_train, X_test):
-    tasks = {n: "regression" if is_regression(Y_train[n]) else "classification" for n in Y_train}
-    est = MultiTaskClassifierRegressor(tasks, random_state=0)
+    est = MultiTaskClassifierRegressor(kinds(Y_train), random_state=0)
     return est.fit(X_train, Y_train).predict(X_test)
 
 
@@ -164,10 +163,7 @@ def main(names):
         head = __doc__.split("`python")[0].strip()
         if not xgboost:
             head += "\n\nXGBoost was not installed."
-        path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "quality.md"
-        path.write_text(
-            f"# Quality of the defaults\n\n{head}\n\n{text}\n\n## Where we lose\n\n{losses}\n"
-        )
+        write(__file__, "Quality of the defaults", head, text, "## Where we lose", losses)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from pages import how, write
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
@@ -115,9 +116,7 @@ def main():
         )
     text = pd.DataFrame(table).T.to_markdown(floatfmt=".3f")
     print(text)
-    path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "river.md"
-    head = __doc__.split("\n\n", 1)[1].strip()
-    path.write_text(f"# Negative transfer on river flow\n\n{head}\n\n{text}\n")
+    write(__file__, "Negative transfer on river flow", how(__doc__), text)
 
 
 if __name__ == "__main__":

@@ -3,26 +3,26 @@
 Ratios of medians, interleaved in one process. Writes docs/benchmarks/schemes.md.
 """
 
-import pathlib
 import sys
 import warnings
 
 import pandas as pd
 import torch
-from speed import data, ours
+from contestants import Work, data, estimator
+from pages import write
 from timing import interleave
 
 from skmtl import sharing
 from skmtl._resolve import known_names
 from skmtl.sharing import CGC, MMoE, SoftSharing
 
-BATCH = 256
+WORK = Work(epochs=5)
 NAMES = [n for n in known_names(sharing, sharing.Sharing) if n != "hard"]
 
 
 def fit(scheme, n_tasks):
     X, Y = data(n=10_000, n_tasks=n_tasks)
-    return lambda: ours(BATCH, sharing=scheme, max_iter=5).fit(X, Y)
+    return lambda: estimator(WORK, sharing=scheme).fit(X, Y)
 
 
 def asked():
@@ -53,7 +53,7 @@ def costs(n_tasks):
     X, Y = data(n=300, n_tasks=n_tasks)
     sizes = {}
     for name in times:
-        network = ours(BATCH, sharing=name, max_iter=1).fit(X, Y).module_.network
+        network = estimator(WORK, sharing=name, max_iter=1).fit(X, Y).module_.network
         sizes[name] = sum(p.numel() for p in network.parameters() if p.requires_grad)
     return pd.DataFrame(
         {
@@ -74,12 +74,15 @@ def main(names):
     table = pd.concat([costs(4), costs(20)], axis=1).sort_values("time, 20 tasks")
     print(table.round(2))
     limits = pd.DataFrame(rows, columns=["what", "measured", "asked"]).set_index("what")
-    path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "schemes.md"
-    path.write_text(
-        "# Cost of the sharing schemes\n\nn=10,000, d=50, regressions, layers of 64 and 64, batch 256, "
-        f"one member, defaults of each scheme; {torch.get_num_threads()} CPU cores. Parameters and "
-        f"time of a fit over those of hard sharing:\n\n{table.to_markdown(floatfmt='.2f')}\n\n"
-        f"Times against each other:\n\n{limits.to_markdown(floatfmt='.2f')}\n"
+    write(
+        __file__,
+        "Cost of the sharing schemes",
+        "n=10,000, d=50, regressions, layers of 64 and 64, batch 256, one member, defaults of each "
+        f"scheme; {torch.get_num_threads()} CPU cores. Parameters and time of a fit over those of hard "
+        "sharing:",
+        table.to_markdown(floatfmt=".2f"),
+        "Times against each other:",
+        limits.to_markdown(floatfmt=".2f"),
     )
 
 

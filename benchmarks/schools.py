@@ -7,12 +7,12 @@ chosen on the training part of each fold; all else is fixed, and soft sharing ha
 the others have four.
 """
 
-import pathlib
 import sys
 import warnings
 
 import numpy as np
 import pandas as pd
+from pages import how, write
 from scipy import stats
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV, ShuffleSplit, StratifiedKFold
@@ -124,13 +124,9 @@ def main(names):
         scores = pd.DataFrame([one_fold(X, y, school, *fold) for fold in folds])
         table = compare(scores)
         print(f"{name}\n{scores.T.round(4).to_string()}\n{table.to_string()}", flush=True)
-        parts.append(
-            f"## {name}, {school.max() + 1} schools\n\n{table.to_markdown(floatfmt='.4f')}\n"
-        )
+        parts += [f"## {name}, {school.max() + 1} schools", table.to_markdown(floatfmt=".4f")]
     if not names:
-        path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "schools.md"
-        head = __doc__.split("\n\n", 1)[1].strip()
-        path.write_text(f"# Schools as tasks\n\n{head}\n\n" + "\n".join(parts))
+        write(__file__, "Schools as tasks", how(__doc__), *parts)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,16 @@
 Ratios of medians, interleaved in one process. Writes docs/benchmarks/search.md.
 """
 
-import pathlib
+import functools
 import sys
-import time
 import warnings
 
+import contestants
 import numpy as np
 import pandas as pd
+from pages import write
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
-from timing import interleave
+from timing import interleave, timed
 
 from skmtl import MultiTaskRegressor
 from skmtl.inspection import transfer_gain
@@ -21,13 +22,7 @@ from skmtl.sharing import SoftSharing
 
 GRID = {"learning_rate_init": [3e-4, 1e-3, 3e-3, 1e-2], "alpha": [0.0, 1e-3, 1e-2, 0.1, 1.0]}
 CV = KFold(5)
-
-
-def data(n, d, n_tasks, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, d)).astype(np.float32)
-    Y = np.tanh(X @ rng.normal(size=(d, n_tasks)) / 3) + 0.3 * rng.normal(size=(n, n_tasks))
-    return X, Y.astype(np.float32)
+data = functools.partial(contestants.data, spread=3, noise=0.3)
 
 
 def settings():
@@ -112,9 +107,7 @@ def curve():
     for n in (1, 2, 5, 10, 20, 50, 100, 200, 500):
         grid = {"learning_rate_init": np.geomspace(3e-4, 1e-2, n).tolist()}
         search = BatchedGridSearchCV(est, grid, cv=CV, refit=False)
-        start = time.perf_counter()
-        search.fit(X, Y)
-        seconds = time.perf_counter() - start
+        seconds = timed(lambda search=search: search.fit(X, Y))
         yield n, seconds, seconds / n / 5
 
 
@@ -138,19 +131,19 @@ def main():
         points.append(point)
     times = pd.DataFrame(points, columns=["candidates", "seconds", "seconds a fit"])
     times = times.set_index("candidates")  # a column of numbers would be written as floats
-    path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "search.md"
-    path.write_text(
-        "# Batched search\n\n"
+    write(
+        __file__,
+        "Batched search",
         "How many times faster `BatchedGridSearchCV` is than `GridSearchCV(n_jobs=2)` of the same "
         "estimator (one member unless it says otherwise), in one process and in two; and the largest "
-        "difference of a `mean_test_score`. 2 CPU cores.\n\n"
-        f"{table.to_markdown(floatfmt=('', '.1f', '.1f', '.1f', '.0e'))}\n\n"
+        "difference of a `mean_test_score`. 2 CPU cores.",
+        table.to_markdown(floatfmt=("", ".1f", ".1f", ".1f", ".0e")),
         "`transfer_gain` over 5 folds of the same table (10 epochs; all tasks, and each alone) against "
         "scikit-learn's `cross_validate` of the same fits, one process: "
-        f"{', '.join(f'{ratio:.1f} times faster with n_members={n}' for n, ratio in gains)}.\n\n"
+        f"{', '.join(f'{ratio:.1f} times faster with n_members={n}' for n, ratio in gains)}.",
         "Time against the number of candidates, five folds each, n=1500, d=20, 4 tasks, trunk 32-32, "
-        "batch 32, at most 30 epochs:\n\n"
-        f"{times.to_markdown(floatfmt=('', '.2f', '.4f'))}\n"
+        "batch 32, at most 30 epochs:",
+        times.to_markdown(floatfmt=("", ".2f", ".4f")),
     )
 
 

@@ -14,6 +14,7 @@ import time
 import numpy as np
 import pandas as pd
 import torch
+from pages import path_of
 from timing import interleave
 
 from skmtl.meta import MetaLearner
@@ -30,7 +31,6 @@ ALGORITHMS = ("maml", "meta_sgd")
 N_VISITS = 240_000  # 60,000 meta-batches of 4
 N_TASKS, N_TEST, N_POINTS = 40_000, 2_000, 100
 OUTPUT = pathlib.Path("output")
-PAGE = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "sinusoid.md"
 
 
 def sinusoids(n_tasks, n_rows, rng):
@@ -143,7 +143,7 @@ def write_page(found, speed):
     errors = pd.DataFrame(rows).to_markdown(index=False)
     timing = speed.to_markdown(floatfmt=("", ".2f", ".1f"))
     template = pathlib.Path(__file__).with_suffix(".md").read_text()
-    PAGE.write_text(template.format(errors=errors, timing=timing))
+    path_of(__file__).write_text(template.format(errors=errors, timing=timing))
 
 
 def main():

@@ -14,25 +14,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from contestants import Work, data, hand_written, plain_skorch, sklearn_mlp
+from contestants import Work, data, estimator, hand_written, plain_skorch, sklearn_mlp
+from pages import write
 from timing import interleave
 
-from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
+from skmtl import MultiTaskClassifierRegressor
 from skmtl.sharing import HardSharing
 
 WORK = Work(linear_skip=True)
 OF_GROUPS = {"task_column", "unseen"}  # what the estimator of mixed tasks does not have
 
 
-def ours(batch_size, **kwargs):
-    kwargs = {"hidden_layer_sizes": WORK.sizes, "n_members": 1, "max_iter": WORK.epochs} | kwargs
-    return MultiTaskRegressor(
-        batch_size=batch_size,
-        early_stopping=False,
-        n_iter_no_change=WORK.epochs,
-        random_state=0,
-        **kwargs,
-    )
+def ours(batch_size, **changes):
+    return estimator(replace(WORK, batch_size=batch_size), **changes)
 
 
 def training():
@@ -73,14 +67,13 @@ def training():
 def many_tasks():
     X, Y = data()
     mixed = pd.DataFrame(Y, columns=list("abcd"))
-    mixed["c"] = pd.cut(
-        mixed["c"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"], ordered=False
-    )
-    mixed["d"] = pd.cut(
-        mixed["d"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"], ordered=False
-    )
+    for name in "cd":
+        mixed[name] = pd.cut(
+            mixed[name], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"], ordered=False
+        )
+    params = ours(256).get_params(deep=False)
     mixture = MultiTaskClassifierRegressor(
-        **{p: v for p, v in ours(256).get_params().items() if p not in OF_GROUPS}
+        **{name: value for name, value in params.items() if name not in OF_GROUPS}
     )
     twenty = data(n_tasks=20)
     times = interleave(
@@ -198,12 +191,11 @@ def main(names):
             rows.append((what, ratio, limit))
     if not names:
         table = pd.DataFrame(rows, columns=["what", "measured", "asked"]).set_index("what")
-        path = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "speed.md"
-        text = table.to_markdown(floatfmt=".2f")
-        path.write_text(
-            "# Speed\n\nn=20,000, d=50, 4 regressions, trunk 64-64, 10 epochs, one member unless it "
-            f"says otherwise; 2 CPU cores.\n\n{text}\n"
+        what = (
+            "n=20,000, d=50, 4 regressions, trunk 64-64, 10 epochs, one member unless it says "
+            "otherwise; 2 CPU cores."
         )
+        write(__file__, "Speed", what, table.to_markdown(floatfmt=".2f"))
 
 
 if __name__ == "__main__":

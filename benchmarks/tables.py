@@ -75,3 +75,8 @@ REGRESSIONS = {
     "Waist",
     "Pulse",
 }
+
+
+def kinds(Y):
+    """What each column of a table of targets is."""
+    return {name: "regression" if name in REGRESSIONS else "classification" for name in Y}

@@ -30,12 +30,12 @@ Digits, new classes. Source: which of 0 to 6 is it, on images of these. New task
 with 5 to 50 labels in all. Score: accuracy on the other images of these.
 """
 
-import pathlib
 import sys
 import warnings
 
 import numpy as np
 import pandas as pd
+from pages import DOCS, how, write
 from schools import ALPHAS, load, wide
 from scipy import stats
 from sklearn.base import clone
@@ -66,7 +66,6 @@ DIGITS = {
 }
 TASK = RegressionTask(standardize=False)  # the schools' differences are what is learned
 N_HELD, LEAST = 15, 70  # schools held out, and pupils that such a school has at least
-ROOT = pathlib.Path(__file__).parents[1] / "docs"
 
 
 def held_out(draw):
@@ -100,6 +99,12 @@ def fit_schools(X, y, school, n_members=4):
     return est.fit(X, wide(y, number))
 
 
+def records(found, n_labels, draw):
+    """Rows of the table of scores, from pairs of a method and its score."""
+    for method, score in found:
+        yield {"method": method, "labels": n_labels, "draw": draw, "score": score}
+
+
 def exam(draws):
     """Scores of every method, draw and number of labels."""
     for draw in draws:
@@ -107,7 +112,7 @@ def exam(draws):
         fitted = fit_schools(X[is_source], y[is_source], school[is_source])
         for n in LABELS:
             found = one_exam(X, y, school, is_source, shuffled, n, fitted)
-            yield from ({"method": m, "labels": n, "draw": draw, "score": s} for m, s in found)
+            yield from records(found, n, draw)
 
 
 def one_exam(X, y, school, is_source, shuffled, n, fitted):
@@ -157,58 +162,51 @@ def detectors(draws):
         pool, test = rows[:900], rows[900:]
         est = MultiTaskClassifier(**DIGITS)
         fitted = est.fit(X[pool], digit[pool, None] == np.arange(7))
-        features = fitted.transform(X)
-        none = 1 - np.max([chances[:, 1] for chances in fitted.predict_proba(X)], axis=0)
-        said = np.column_stack([X, 3 * none])
-        truth = digit[test, None] == NEW_DIGITS
         for n in LABELS:
-            Y = np.full((len(pool), 3), np.nan)
-            for t, k in enumerate(NEW_DIGITS):
-                is_it = digit[pool] == k
-                yes, no = (rng.permutation(np.flatnonzero(side)) for side in (is_it, ~is_it))
-                Y[yes[: n // 2], t], Y[no[: n - n // 2], t] = 1, 0
-            kept = ~np.isnan(Y).all(1)
-            train, Y = pool[kept], Y[kept]
+            Y = half_yes(digit[pool], n, rng)
+            found = one_detection(X, digit, pool, test, Y, fitted)
+            yield from records(found, n, draw)
 
-            def auc(chances, truth=truth):
-                return roc_auc_score(truth, np.column_stack(chances), average="macro")
 
-            def linear(inputs, train=train, Y=Y):
-                there = ~np.isnan(Y)
-                fits = [
-                    LogisticRegression(max_iter=2000).fit(inputs[train][t], y[t])
-                    for y, t in zip(Y.T, there.T, strict=True)
-                ]
-                return auc([fit.predict_proba(inputs[test])[:, 1] for fit in fits])
+def half_yes(digit, n, rng):
+    """Labels (rows, 3) of the new detectors, n of each, half of them yes; the others are missing."""
+    Y = np.full((len(digit), 3), np.nan)
+    for t, k in enumerate(NEW_DIGITS):
+        yes, no = (rng.permutation(np.flatnonzero(side)) for side in (digit == k, digit != k))
+        Y[yes[: n // 2], t], Y[no[: n - n // 2], t] = 1, 0
+    return Y
 
-            def with_noes(train=train, Y=Y):
-                sources = pool[digit[pool] < 7]  # whose labels say that they are no 7, 8 or 9
-                inputs = np.concatenate([X[train], X[sources]])
-                known = np.concatenate([Y, np.zeros((len(sources), 3))])
-                there = ~np.isnan(known)
-                model = LogisticRegression(max_iter=2000, class_weight="balanced")
-                fits = [
-                    clone(model).fit(inputs[t], y[t]) for y, t in zip(known.T, there.T, strict=True)
-                ]
-                return auc([fit.predict_proba(X[test])[:, 1] for fit in fits])
 
-            def net(est):
-                return auc([chances[:, 1] for chances in est.predict_proba(X[test])])
+def one_detection(X, digit, pool, test, Y, fitted):
+    kept = ~np.isnan(Y).all(1)
+    train, Y = pool[kept], Y[kept]
+    model = LogisticRegression(max_iter=2000)
 
-            found = {
-                "logistic regression, raw inputs": linear(X),
-                "from scratch": net(MultiTaskClassifier(**DIGITS).fit(X[train], Y)),
-                **{
-                    f"adapt, freeze={freeze!r}": net(fitted.adapt(X[train], Y, freeze=freeze))
-                    for freeze in FREEZE
-                },
-                "logistic regression on the representation": linear(features),
-                SAID: linear(said),
-                NOES: with_noes(),
-            }
-            yield from (
-                {"method": m, "labels": n, "draw": draw, "score": s} for m, s in found.items()
-            )
+    def auc(chances):
+        truth = digit[test, None] == NEW_DIGITS
+        return roc_auc_score(truth, np.column_stack(chances), average="macro")
+
+    def linear(inputs, Y, inputs_test, model=model):
+        fits = [clone(model).fit(inputs[~np.isnan(y)], y[~np.isnan(y)]) for y in Y.T]
+        return auc([fit.predict_proba(inputs_test)[:, 1] for fit in fits])
+
+    def net(est):
+        return auc([chances[:, 1] for chances in est.predict_proba(X[test])])
+
+    yield "logistic regression, raw inputs", linear(X[train], Y, X[test])
+    yield "from scratch", net(MultiTaskClassifier(**DIGITS).fit(X[train], Y))
+    for freeze in FREEZE:
+        yield f"adapt, freeze={freeze!r}", net(fitted.adapt(X[train], Y, freeze=freeze))
+    features = fitted.transform(X)
+    shared = linear(features[train], Y, features[test])
+    yield "logistic regression on the representation", shared
+    none = 1 - np.max([chances[:, 1] for chances in fitted.predict_proba(X)], axis=0)
+    said = np.column_stack([X, 3 * none])
+    yield SAID, linear(said[train], Y, said[test])
+    sources = pool[digit[pool] < 7]  # whose labels say that they are no 7, 8 or 9
+    inputs = np.concatenate([X[train], X[sources]])
+    known = np.concatenate([Y, np.zeros((len(sources), 3))])
+    yield NOES, linear(inputs, known, X[test], clone(model).set_params(class_weight="balanced"))
 
 
 def classes(draws):
@@ -242,9 +240,7 @@ def classes(draws):
                 },
                 "logistic regression on the representation": logistic(features, train, test),
             }
-            yield from (
-                {"method": m, "labels": n, "draw": draw, "score": s} for m, s in found.items()
-            )
+            yield from records(found.items(), n, draw)
 
 
 def half_interval(values):
@@ -290,7 +286,7 @@ def draw_curves(tables):
         ax.minorticks_off()
         ax.set(title=name, xlabel="labels of a new task")
         ax.legend(fontsize=7)
-    figure.savefig(ROOT / "images" / "transfer.png", dpi=110)
+    figure.savefig(DOCS / "images" / "transfer.png", dpi=110)
     plt.close(figure)
 
 
@@ -310,33 +306,36 @@ COMPARED = {
 RUNS = {"Exam": exam, "Digits, new detectors": detectors, "Digits, new classes": classes}
 
 
-def report(name, scores):
-    """Print and return a section of the page; its title says how many draws it is of."""
+def report(scores, compared):
+    """Print and return two tables: scores by labels, and gains of methods on others."""
     mean, half = summary(scores)
-    text = mean.map("{:.3f}".format) + " ± " + half.map("{:.3f}".format)
-    gain = pd.concat([gains(scores, *pair) for pair in COMPARED[name].items()])
-    print(f"{name}\n{text.to_string()}\n{gain.to_string()}", flush=True)
-    text.index.name, text.columns.name, gain.index.name = "labels", None, "gain, paired"
-    title = f"## {name}, {scores['draw'].nunique()} draws"
-    return f"{title}\n\n{text.to_markdown()}\n\n{gain.to_markdown()}\n"
+    table = mean.map("{:.3f}".format) + " ± " + half.map("{:.3f}".format)
+    gain = pd.concat([gains(scores, method, others) for method, others in compared.items()])
+    print(f"{table.to_string()}\n{gain.to_string()}", flush=True)
+    table.index.name, table.columns.name, gain.index.name = "labels", None, "gain, paired"
+    return table.to_markdown(), gain.to_markdown()
 
 
-def write(scores_by_name):
+def section(name, scores):
+    """A section of the page."""
+    print(name)
+    return [f"## {name}, {scores['draw'].nunique()} draws", *report(scores, COMPARED[name])]
+
+
+def write_page(scores_by_name):
     """Write the page and its picture."""
-    parts = [report(name, scores) for name, scores in scores_by_name.items()]
+    parts = [part for name, scores in scores_by_name.items() for part in section(name, scores)]
     draw_curves({name: summary(scores) for name, scores in scores_by_name.items()})
-    head = __doc__.split("\n\n", 1)[1].strip()
     picture = "![Score against labels](../images/transfer.png)"
-    text = f"# Transfer to new tasks\n\n{head}\n\n{picture}\n\n" + "\n".join(parts)
-    (ROOT / "benchmarks" / "transfer.md").write_text(text)
+    write(__file__, "Transfer to new tasks", how(__doc__), picture, *parts)
 
 
 def main(names, n_draws=N_DRAWS):
     warnings.simplefilter("ignore")
     if not names:
-        write({name: pd.DataFrame(run(range(n_draws))) for name, run in RUNS.items()})
+        write_page({name: pd.DataFrame(run(range(n_draws))) for name, run in RUNS.items()})
     for name in names:
-        report(name, pd.DataFrame(RUNS[name](range(n_draws))))
+        section(name, pd.DataFrame(RUNS[name](range(n_draws))))
 
 
 if __name__ == "__main__":

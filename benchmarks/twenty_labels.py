@@ -14,15 +14,15 @@ are chosen by leave-one-out on the labels they see; what else there is to choose
 draws.
 """
 
-import pathlib
 import warnings
 
 import numpy as np
 import pandas as pd
+from pages import DOCS, how, write
 from schools import ALPHAS
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
-from transfer import TASK, fit_schools, gains, held_out, summary
+from transfer import TASK, fit_schools, held_out, records, report
 
 from skmtl.meta import MetaLearner
 
@@ -37,7 +37,6 @@ COMPARED = {
     ],
     META: ["plain fit", TRUNK],
 }
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
 START, END = "<!-- written by benchmarks/twenty_labels.py -->\n", "\n<!-- to here -->"
 
 
@@ -86,28 +85,28 @@ def one_draw(draw):
         known = np.concatenate([np.flatnonzero(is_source), *(r[:n] for r in shuffled.values())])
         dummies = RidgeCV(ALPHAS).fit(both[known], y[known])
         ways["ridge with dummies, all"] = lambda _few, rest: dummies.predict(both[rest])
-        for name, predict in ways.items():
-            yield {"method": name, "labels": n, "draw": draw, "score": explained(predict, n)}
+        found = ((name, explained(predict, n)) for name, predict in ways.items())
+        yield from records(found, n, draw)
 
 
-def write(scores):
+def write_pages(scores):
     """Write the tables to their page and one of them to the guide."""
-    mean, half = summary(scores)
-    table = mean.map("{:.3f}".format) + " ± " + half.map("{:.3f}".format)
-    gain = pd.concat([gains(scores, method, others) for method, others in COMPARED.items()])
-    print(f"{table.to_string()}\n{gain.to_string()}")
-    table.index.name, table.columns.name, gain.index.name = "labels", None, "gain, paired"
-    head = __doc__.split("\n\n", 1)[1].strip()
-    tables = f"{table.to_markdown()}\n\n{gain.to_markdown()}\n"
+    table, gain = report(scores, COMPARED)
     n_draws = scores["draw"].nunique()
-    text = f"# A new school with few labels\n\n{head}\n\n## {n_draws} draws\n\n{tables}"
-    (DOCS / "benchmarks" / "twenty_labels.md").write_text(text)
+    write(
+        __file__,
+        "A new school with few labels",
+        how(__doc__),
+        f"## {n_draws} draws",
+        table,
+        gain,
+    )
     page = DOCS / "twenty_labels.md"
     before, rest = page.read_text().split(START)
-    shown = f"Mean of {n_draws} draws:\n\n{table.to_markdown()}"
+    shown = f"Mean of {n_draws} draws:\n\n{table}"
     page.write_text(before + START + shown + END + rest.split(END)[1])
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    write(pd.DataFrame([row for draw in DRAWS for row in one_draw(draw)]))
+    write_pages(pd.DataFrame([row for draw in DRAWS for row in one_draw(draw)]))

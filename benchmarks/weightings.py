@@ -9,35 +9,34 @@ Writes
 docs/benchmarks/weightings.md. `python benchmarks/weightings.py [cost | gain]`.
 """
 
-import pathlib
 import sys
 import warnings
 
 import numpy as np
 import pandas as pd
+from contestants import Work, data, estimator
+from pages import path_of, write
 from scipy import stats
 from sklearn.metrics import accuracy_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
-from speed import data, ours
-from tables import REGRESSIONS, TABLES, standardise
+from tables import REGRESSIONS, TABLES, kinds, standardise
 from timing import interleave
 
 from skmtl import MultiTaskClassifierRegressor
 from skmtl.weighting import Aggregation, MinimaxDeviation, by_name
 
-BATCH = 256
-SIZES = (128, 128)
+WORK = Work(sizes=(128, 128), epochs=4, linear_skip=True)
 SEEDS = range(5)
 SETS = ["penguins", "births14", "digits"]
 MEMBERS = 2
 METHODS = [name for name in by_name() if name not in ("mean", "sum", "nash_mtl")]
 FORMATS = {"cost": ".2f", "gain": ["", "", "", "", "+.2f", ".3f"]}
-PAGE = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks" / "weightings.md"
+PAGE = path_of(__file__)
 
 
 def fit(weights, n_tasks):
     X, Y = data(n=5_000, n_tasks=n_tasks)
-    est = ours(BATCH, hidden_layer_sizes=SIZES, max_iter=4, loss_weights=weights)
+    est = estimator(WORK, loss_weights=weights)
     return lambda: est.fit(X, Y)
 
 
@@ -67,9 +66,8 @@ def quality(name, weights, seed):
     parts = train_test_split(X, Y, test_size=1 / 3, random_state=seed)
     transform = standardise().fit(parts[0])
     X_train, X_test = (transform.transform(part).astype(np.float32) for part in parts[:2])
-    tasks = {t: "regression" if t in REGRESSIONS else "classification" for t in Y}
     est = MultiTaskClassifierRegressor(
-        tasks, loss_weights=weights, n_members=MEMBERS, random_state=seed
+        kinds(Y), loss_weights=weights, n_members=MEMBERS, random_state=seed
     )
     predicted = est.fit(X_train, parts[2]).predict(X_test)
     scores = []
@@ -115,8 +113,7 @@ def main(what):
     for part in what or made:
         parts[part] = heads[part] + made[part]().to_markdown(floatfmt=FORMATS[part])
     about = __doc__.split("\nWrites")[0].strip()
-    title = f"# Loss weights\n\n{about}"
-    PAGE.write_text("\n\n".join([title, *(parts.get(p, heads[p]) for p in made)]) + "\n")
+    write(__file__, "Loss weights", about, *(parts.get(p, heads[p]) for p in made))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+LISTED = 5  # names that a message gives; it counts the others
+
 
 def check_number(
     value: Any,
@@ -71,3 +73,10 @@ def check_float(value: Any, name: str, of: Any, *, low: float, high: float = mat
 def check_word(value: Any, name: str, of: Any, words: Iterable[str]) -> None:
     """Raise unless ``value``, a parameter of the object ``of``, is one of ``words``."""
     check_choice(value, f"{name} of {type(of).__name__}", words)
+
+
+def listed(what: str, names: Iterable[Any]) -> str:
+    """Write "Tasks ['a', 'b'] and 3 others"."""
+    plain = [name.item() if isinstance(name, np.generic) else name for name in names]
+    more = f" and {len(plain) - LISTED} others" if len(plain) > LISTED else ""
+    return f"{what}s {plain[:LISTED]}{more}"

@@ -192,16 +192,16 @@ def _labels(ys: list[Any], start: int) -> Any:
     """Labels of rows, as an array or a DataFrame."""
     if isinstance(ys[0], Mapping):
         return pd.DataFrame([{name: _plain(label) for name, label in y.items()} for y in ys])
-    several = isinstance(ys[0], Tensor | np.ndarray) and np.ndim(ys[0]) > 0
-    several = several or isinstance(ys[0], tuple | list)
-    wide = [len(y) if isinstance(y, Sequence | np.ndarray | Tensor) and several else 1 for y in ys]
+    are_arrays = isinstance(ys[0], Tensor | np.ndarray) and np.ndim(ys[0]) > 0
+    several = are_arrays or isinstance(ys[0], tuple | list)
+    wide = [len(y) if several and isinstance(y, Sequence | np.ndarray | Tensor) else 1 for y in ys]
     for i, width in enumerate(wide):
         if width != wide[0]:
             raise ValueError(
                 f"Rows of a Dataset must have as many labels each. Found {wide[0]} for row {start}, "
                 f"and {width} for row {start + i}: a missing one is NaN or None."
             )
-    if several and isinstance(ys[0], Tensor | np.ndarray):
+    if are_arrays:
         return np.stack([_array(y) for y in ys])
     if several:
         return pd.DataFrame([[_plain(label) for label in y] for y in ys]).to_numpy()

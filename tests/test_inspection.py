@@ -26,7 +26,7 @@ from skmtl.inspection import (
     transfer_gain,
 )
 from skmtl.inspection.gain import corrected_interval
-from skmtl.inspection.grouping import _best_partition, _worth, best_groups
+from skmtl.inspection.partition import _best_partition, _worth, best_groups
 from skmtl.inspection.probes import AffinityProbe, ConflictProbe
 from skmtl.inspection.subsets import for_tasks
 from skmtl.metrics import multitask_scorer

@@ -55,16 +55,13 @@ class AGEM(Rehearsal):
         losses, _ = learner.loss(learner.module(past.x), past.values, past.weight)
         total = learner.weighting.objective(losses, there).sum()
         with torch.no_grad():
-            gradients = [p.grad for p in parameters]
-            against = project(gradients, reference(total, parameters))
+            past_gradients = torch.autograd.grad(
+                total, parameters, allow_unused=True, materialize_grads=True
+            )
+            against = project([p.grad for p in parameters], past_gradients)
         if moving is None:
             return None
         return moving | (there & against.unsqueeze(1))
-
-
-def reference(total: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Gradient of the loss on remembered rows; zero for parameters that have no part in it."""
-    return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
 
 
 def project(gradients: Sequence[Any], references: Sequence[Tensor]) -> Tensor:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from skmtl._checks import check_float, check_number
+from skmtl._checks import check_float, check_int
 
 from .base import Learner
 from .fisher import fisher_diagonal
@@ -61,12 +60,12 @@ class EWC(Remembering):
         check_float(self.strength, "strength", self, low=0)
         check_float(self.decay, "decay", self, low=0, high=1)
         super().check()
-        if not (isinstance(self.stage, str) and self.stage == "tasks"):
-            if isinstance(self.stage, str):
-                raise ValueError(
-                    f"Parameter stage of EWC must be 'tasks' or an int >= 1. Found {self.stage!r}."
-                )
-            check_number(self.stage, "stage of EWC", Integral, low=1)
+        if not isinstance(self.stage, str):
+            check_int(self.stage, "stage", self, low=1)
+        elif self.stage != "tasks":
+            raise ValueError(
+                f"Parameter stage of EWC must be 'tasks' or an int >= 1. Found {self.stage!r}."
+            )
 
     def start(self, seeds: Sequence[int], module: Any) -> None:
         """Begin with nothing held; see `Consolidation.start`."""

@@ -22,7 +22,8 @@ from skmtl.model_selection import MultiTaskStratifiedKFold
 from skmtl.model_selection.evaluation import Scoring, Trial, cut, evaluate
 
 from .axes import axes_of
-from .subsets import columns_for, for_tasks, last_step, read_by, row_params
+from .pipelines import last_step, row_params
+from .subsets import columns_for, for_tasks, read_by, table_of
 
 COLUMNS = ["single", "multi", "gain", "low", "high", "relative", "verdict"]
 
@@ -253,16 +254,15 @@ def transfer_gain(
     ['single', 'multi', 'gain', 'low', 'high', 'relative', 'verdict']
     """
     check_number(confidence, "confidence", low=0, high=1, open_low=True, open_high=True)
-    frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y)).add_prefix("y")
-    reads = read_by(estimator, list(frame.columns))
+    frame = table_of(y)
+    reads = read_by(estimator, list(frame))
     every = list(reads)
     if len(every) < 2:
         raise ValueError("y must have two tasks or more: with one, there is nothing to gain.")
     folds = list(_splitter(cv, qid).split(X, frame, qid))
     multitask_scorer(metrics)  # raises, before anything is trained, where metrics are none
     _check_known(metrics, every)
-    sets = [every, *([name] for name in every)]
-    # one copy of the rows to score, for all models
+    # rows are cut once, for all models
     whole = cut(
         estimator,
         X,
@@ -271,21 +271,19 @@ def transfer_gain(
         row_params(estimator, qid=qid),
         {} if qid is None else {"qid": qid},
     )
-    trials, names_of = [], []
-    for names in sets:
+    trials, tasks_of = [], []
+    for names in [every, *([name] for name in every)]:
         model, columns = for_tasks(estimator, names, every), columns_for(names, reads, frame)
         for fold in whole:
             own = replace(fold, y=frame[columns], y_test=fold.y_test[columns])
             trials.append(Trial(clone(model), {}, own))
-            names_of.append(names)
-    scorer = partial(_score, metrics=metrics)
-    found = evaluate(trials, Scoring(scorer, "raise"), n_jobs=n_jobs)
-    kinds = {len(every): "multi", 1: "single"}
+            tasks_of.append(names)
+    scoring = Scoring(partial(_score, metrics=metrics), "raise")
     scores: dict[tuple[Any, str], list[float]] = {}
-    for names, result in zip(names_of, found, strict=True):
+    for names, result in zip(tasks_of, evaluate(trials, scoring, n_jobs=n_jobs), strict=True):
+        how = "single" if len(names) == 1 else "multi"
         for name in names:
-            score = result["test_scores"][str(name)]
-            scores.setdefault((name, kinds[len(names)]), []).append(score)
+            scores.setdefault((name, how), []).append(result["test_scores"][str(name)])
     table = pd.DataFrame(scores)
     best = {name: _best(metrics, name) for name in every}
     return _summarise(table, best, folds, confidence)

@@ -14,8 +14,8 @@ from sklearn.base import clone
 
 from skmtl._checks import check_number
 
+from .pipelines import last_step, row_params
 from .probes import AffinityProbe, ConflictProbe, GradientProbe
-from .subsets import last_step, row_params
 
 
 class GradientConflict:

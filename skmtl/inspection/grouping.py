@@ -1,21 +1,16 @@
-"""Which tasks to train together: groups from affinities, and a model for each group.
+"""Which tasks to train together: one model per group of tasks that serve each other.
 
 Shapes: n rows, T tasks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 from sklearn.base import BaseEstimator
-from sklearn.metrics import silhouette_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -24,10 +19,9 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl._checks import check_number
 
 from .gradients import task_affinity
-from .subsets import columns_for, for_tasks, read_by, row_params
-
-STRUCTURE = 0.25  # silhouette below which groups are none (Kaufman & Rousseeuw's rule of thumb)
-EXHAUSTIVE = 12  # tasks up to which every partition is compared
+from .partition import best_groups
+from .pipelines import row_params
+from .subsets import columns_for, for_tasks, read_by, table_of
 
 
 class TaskGrouping(BaseEstimator):
@@ -106,27 +100,23 @@ class TaskGrouping(BaseEstimator):
             raise ValueError(
                 "This TaskGrouping estimator requires y to be passed, but the target y is None."
             )
-        frame = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y))
-        self._alone = np.asarray(y).ndim == 1
+        self._alone = np.ndim(y) == 1
         self._as_frame = isinstance(y, pd.DataFrame)
-        if not self._as_frame and not self._alone:
-            frame = frame.add_prefix("y")
+        frame = table_of(y)
         reads = read_by(self.estimator, list(frame))
         if self.n_groups is not None:
             check_number(self.n_groups, "n_groups", Integral, low=1, high=len(reads))
         self.affinity_ = task_affinity(
             self.estimator, X, y, every=self.every, sample_weight=sample_weight, qid=qid
         )
-        at = best_groups(self.affinity_.fillna(0.0).to_numpy(), self.n_groups)
-        names = list(self.affinity_)
-        if self._alone:
-            frame.columns, reads = names, {name: [name] for name in names}
-        self.groups_ = [[names[t] for t in group] for group in at]
+        every = list(self.affinity_)
+        groups = best_groups(self.affinity_.fillna(0.0).to_numpy(), self.n_groups)
+        self.groups_ = [[every[t] for t in positions] for positions in groups]
         self._columns = [columns_for(group, reads, frame) for group in self.groups_]
         self._order = list(frame.columns)
         self.estimators_ = [
-            self._fit_group(X, frame[columns], group, sample_weight, qid)
-            for columns, group in zip(self._columns, at, strict=True)
+            self._fit_group(X, frame[columns], positions, sample_weight, qid)
+            for columns, positions in zip(self._columns, groups, strict=True)
         ]
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimators_[0], name):
@@ -134,12 +124,12 @@ class TaskGrouping(BaseEstimator):
         return self
 
     def _fit_group(
-        self, X: Any, y: pd.DataFrame, group: list[int], sample_weight: Any, qid: Any
+        self, X: Any, y: pd.DataFrame, positions: list[int], sample_weight: Any, qid: Any
     ) -> Any:
         every = list(self.affinity_)
-        model = for_tasks(self.estimator, [every[t] for t in group], every)
-        if sample_weight is not None and np.asarray(sample_weight).ndim == 2:
-            sample_weight = np.asarray(sample_weight)[:, group]
+        model = for_tasks(self.estimator, [every[t] for t in positions], every)
+        if np.ndim(sample_weight) == 2:
+            sample_weight = np.asarray(sample_weight)[:, positions]
         target = y.iloc[:, 0] if self._alone else y
         return model.fit(X, target, **row_params(model, sample_weight, qid))
 
@@ -221,74 +211,3 @@ class TaskGrouping(BaseEstimator):
             tags.input_tags.sparse = inner.input_tags.sparse
             tags.classifier_tags = inner.classifier_tags
         return tags
-
-
-def best_groups(affinity: np.ndarray, n_groups: int | None) -> list[list[int]]:
-    """Partition of the tasks by affinity, groups by their first task."""
-    n_tasks = len(affinity)
-    distance = _distances(affinity)
-    if n_groups is not None:
-        return _partition(affinity, distance, n_groups)
-    best, groups = STRUCTURE, [list(range(n_tasks))]
-    for number in range(2, n_tasks):
-        partition = _partition(affinity, distance, number)
-        labels = np.empty(n_tasks, int)
-        for label, group in enumerate(partition):
-            labels[group] = label
-        clear = silhouette_score(distance, labels, metric="precomputed")
-        if clear > best:
-            best, groups = clear, partition
-    return groups
-
-
-def _distances(affinity: np.ndarray) -> np.ndarray:
-    """One minus the mutual affinity of two tasks over the affinities they have to themselves."""
-    own = np.diag(affinity).clip(min=np.finfo(float).tiny)
-    mutual = (affinity + affinity.T) / 2 / np.sqrt(np.outer(own, own))
-    distance = 1 - mutual.clip(-1, 1)
-    np.fill_diagonal(distance, 0.0)
-    return distance
-
-
-def _partition(affinity: np.ndarray, distance: np.ndarray, n_groups: int) -> list[list[int]]:
-    if len(affinity) <= EXHAUSTIVE:
-        return _best_partition(affinity, n_groups)
-    tree = linkage(squareform(distance, checks=False), "average")
-    labels = fcluster(tree, n_groups, "maxclust")
-    return sorted(np.flatnonzero(labels == label).tolist() for label in np.unique(labels))
-
-
-def _worth(affinity: np.ndarray, group: Sequence[int]) -> float:
-    """Sum over the group's tasks of the mean affinity from the others in it."""
-    if len(group) < 2:
-        return 0.0
-    part = affinity[np.ix_(group, group)]
-    return float((part.sum() - np.trace(part)) / (len(group) - 1))
-
-
-def _best_partition(affinity: np.ndarray, n_groups: int) -> list[list[int]]:
-    """Best of all partitions, by dynamic programming over the sets of tasks that are left."""
-    n_tasks = len(affinity)
-    members = [[t for t in range(n_tasks) if s >> t & 1] for s in range(2**n_tasks)]
-    worth = [_worth(affinity, m) for m in members]
-
-    @cache
-    def solve(left: int, groups: int) -> tuple[float, int]:
-        """Largest worth of these tasks in so many groups, and the group of the first of them."""
-        if not groups or not left:
-            return (0.0 if groups == left == 0 else -np.inf), 0
-        first, best = left & -left, (-np.inf, 0)
-        others = subset = left ^ first
-        while True:  # every group that holds the first task
-            group = first | subset
-            best = max(best, (worth[group] + solve(left ^ group, groups - 1)[0], group))
-            if not subset:
-                return best
-            subset = (subset - 1) & others
-
-    partition, left = [], 2**n_tasks - 1
-    for groups in range(n_groups, 0, -1):
-        group = solve(left, groups)[1]
-        partition.append(members[group])
-        left ^= group
-    return partition

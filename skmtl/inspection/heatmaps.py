@@ -85,8 +85,8 @@ class TaskRelationDisplay:
         display : TaskRelationDisplay
         """
         ax = axes_of(ax)
-        limits = {"vmin": -1, "vmax": 1, "cmap": cmap}
-        self.image_ = _draw(ax, self.relation, self.order, "correlation of the tasks", **limits)
+        self.image_ = _draw(ax, self.relation, self.order, reach=1, cmap=cmap)
+        ax.figure.colorbar(self.image_, ax=ax, label="correlation of the tasks")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -159,9 +159,9 @@ class TaskAffinityDisplay:
         """
         ax = axes_of(ax)
         reach = float(np.nanmax(np.abs(np.asarray(self.affinity, dtype=float))))
+        self.image_ = _draw(ax, self.affinity, self.order, reach=reach, cmap=cmap)
         label = "share by which the loss of the column falls"
-        limits = {"vmin": -reach, "vmax": reach, "cmap": cmap}
-        self.image_ = _draw(ax, self.affinity, self.order, label, **limits)
+        ax.figure.colorbar(self.image_, ax=ax, label=label)
         ax.set(xlabel="loss of", ylabel="step for")
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -174,18 +174,17 @@ def _side_by_side(table: Any) -> list[int]:
     return [int(i) for i in order]
 
 
-def _draw(ax: Any, table: Any, order: list[int], label: str, **kwargs: Any) -> Any:
-    """Image of a table (T, T) with its rows and columns in this order."""
+def _draw(ax: Any, table: Any, order: list[int], *, reach: float, cmap: Any) -> Any:
+    """Image of a table (T, T), its rows and columns in this order; colours go from -reach to reach."""
     values = np.asarray(table, dtype=float)[np.ix_(order, order)]
     known = getattr(table, "index", range(len(values)))
-    image = ax.imshow(values, **kwargs)
+    image = ax.imshow(values, vmin=-reach, vmax=reach, cmap=cmap)
     names, at = [str(known[i]) for i in order], range(len(values))
     ax.set_xticks(at, names, rotation=90)
     ax.set_yticks(at, names)
     if len(values) <= NUMBERED:
         for i, j in np.ndindex(values.shape):
-            dark = abs(values[i, j]) > 0.6 * kwargs["vmax"]
-            text = f"{values[i, j]:.2g}" if kwargs["vmax"] < 0.1 else f"{values[i, j]:.2f}"
+            dark = abs(values[i, j]) > 0.6 * reach
+            text = f"{values[i, j]:.2g}" if reach < 0.1 else f"{values[i, j]:.2f}"
             ax.text(j, i, text, ha="center", va="center", c="w" if dark else "k")
-    ax.figure.colorbar(image, ax=ax, label=label)
     return image

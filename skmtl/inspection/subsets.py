@@ -1,4 +1,4 @@
-"""An estimator for some of the tasks it was made for."""
+"""Some of the tasks of a table: their columns, and an estimator that is asked for no others."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
-from sklearn.utils.metadata_routing import _routing_enabled
 
 from skmtl._spans import spans_of
 
-
-def last_step(model: Any) -> Any:
-    """The estimator of skmtl in a model: its last step, where it is a Pipeline."""
-    return model[-1] if isinstance(model, Pipeline) else model
+from .pipelines import last_step
 
 
-def row_params(model: Any, sample_weight: Any = None, qid: Any = None) -> dict[str, Any]:
-    """Parameters of the model's ``fit`` that bring what is said of rows to its last step.
-
-    Where metadata routing is on, a Pipeline hands them to whoever has asked for them.
-    """
-    named = isinstance(model, Pipeline) and not _routing_enabled()
-    step = f"{model.steps[-1][0]}__" if named else ""
-    given = {"sample_weight": sample_weight, "qid": qid}
-    return {f"{step}{name}": value for name, value in given.items() if value is not None}
+def table_of(y: Any) -> pd.DataFrame:
+    """Targets as a DataFrame, its columns called as the estimators call the tasks of an array."""
+    if isinstance(y, pd.DataFrame):
+        return y
+    array = np.asarray(y)
+    if array.ndim == 1:
+        name = getattr(y, "name", None)
+        return pd.DataFrame({"y" if name is None else name: array})
+    return pd.DataFrame(array).add_prefix("y")
 
 
 def read_by(estimator: Any, columns: Sequence[Any]) -> dict[Any, list[Any]]:

@@ -48,7 +48,9 @@ class Adapted(Versioned, BaseEstimator):
             Where the learner is not a fitted one of this kind, features differ, no row has a
             label, or, of classes, the labels are of one class or not among those known.
         """
-        learner = self.learner.estimator if _is_frozen(self.learner) else self.learner
+        learner = self.learner
+        if isinstance(learner, FrozenEstimator):
+            learner = learner.estimator
         learned = getattr(learner, "learned_", None)
         if not isinstance(learned, Learned):
             if hasattr(learner, "adapt"):
@@ -199,7 +201,3 @@ class AdaptedClassifier(ClassifierMixin, Adapted):
         """Most probable class of each row, (n,), for X (n, d)."""
         outputs = self._outputs(X)
         return self.classes_[outputs.argmax(1)]
-
-
-def _is_frozen(learner: Any) -> bool:
-    return isinstance(learner, FrozenEstimator)

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from skmtl._checks import listed
+
 from .data import MetaData
-from .table import Labels, TaskTable, check_classes, group_rows, listed
+from .table import Labels, TaskTable, check_classes, group_rows
 
 
 @dataclass(frozen=True)

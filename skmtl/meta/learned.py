@@ -62,15 +62,22 @@ class Learned:
         )
         n_tasks = max(1, AT_ONCE // int(n_numbers))
         by_size = sizes.argsort(kind="stable")  # so that little is filled up
-        rows, outputs = [], []
-        for first in range(0, len(sizes), n_tasks):
-            tasks = by_size[first : first + n_tasks]
-            found, at_hand = self._predict_some(data, is_support, slots, tasks, n_steps)
-            rows.append(found)
-            outputs.append(at_hand)
+        parts = [
+            self._predict_some(data, is_support, slots, by_size[i : i + n_tasks], n_steps)
+            for i in range(0, len(sizes), n_tasks)
+        ]
+        rows, outputs = zip(*parts, strict=True)
         return np.concatenate(rows), np.concatenate(outputs)
 
-    def _predict_some(self, data, is_support, slots, tasks, n_steps):
+    def _predict_some(
+        self,
+        data: MetaData,
+        is_support: np.ndarray,
+        slots: np.ndarray,
+        tasks: np.ndarray,
+        n_steps: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Do so for some of the tasks; ``slots`` (n,) are the outputs of the rows' classes."""
         table = data.table
         groups = np.arange(table.n_groups[tasks].max())
         there = groups < table.n_groups[tasks][:, None]

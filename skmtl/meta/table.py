@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skmtl._checks import listed
 from skmtl.targets import Column, infer_kind, read_columns, read_weight
-
-LISTED = 5  # tasks or labels that a message names
 
 
 @dataclass(frozen=True)
@@ -196,10 +195,3 @@ def check_tasks(table: TaskTable, kind: str, n_support: int, n_ways: int | None,
             UserWarning,
             stacklevel=5,
         )
-
-
-def listed(what: str, names: list[Any]) -> str:
-    """Write "Tasks ['a', 'b'] and 3 others"."""
-    plain = [name.item() if isinstance(name, np.generic) else name for name in names]
-    more = f" and {len(plain) - LISTED} others" if len(plain) > LISTED else ""
-    return f"{what}s {plain[:LISTED]}{more}"

@@ -85,7 +85,7 @@ def cut(
     estimator: Any, X: Any, y: Any, splits: Any, fit_params: Any, score_params: Any
 ) -> list[Fold]:
     """Rows and parameters of each split."""
-    folds = []
+    folds, rows = [], np.arange(_num_samples(X))
     for train, test in splits:
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         folds.append(
@@ -93,12 +93,12 @@ def cut(
                 estimator,
                 X,
                 y,
-                np.arange(_num_samples(X))[np.asarray(train)],
-                X_test,
-                y_test,
-                _check_method_params(X, params=fit_params, indices=train),
-                _check_method_params(X, params=score_params, indices=test),
-                _check_method_params(X, params=score_params, indices=train),
+                train=rows[np.asarray(train)],
+                X_test=X_test,
+                y_test=y_test,
+                fit_params=_check_method_params(X, params=fit_params, indices=train),
+                score_params=_check_method_params(X, params=score_params, indices=test),
+                score_params_train=_check_method_params(X, params=score_params, indices=train),
             )
         )
     return folds
@@ -167,19 +167,19 @@ def _fit_transformers(model: Pipeline, fold: Fold) -> tuple[list[Any], Any]:
         if len(before)
         else fold.train_inputs
     )
-    return [(name, _remembering(step)) for name, step in before.steps], inputs
+    return [(name, _once_an_object(step)) for name, step in before.steps], inputs
 
 
-def _remembering(transformer: Any) -> Any:
+def _once_an_object(transformer: Any) -> Any:
     """A fitted transformer that transforms the same object only once."""
     if not hasattr(transformer, "transform"):
         return transformer
     own = copy.copy(transformer)
-    own.transform = Remembered(transformer.transform)
+    own.transform = LastTwo(transformer.transform)
     return own
 
 
-class Remembered:
+class LastTwo:
     """A function of an object that keeps its last two results: of test and of training rows."""
 
     def __init__(self, function: Callable[..., Any]):
@@ -208,37 +208,43 @@ def evaluate(
     """Fit and score all trials; their results, in their order."""
     find_jobs(trials)
     jobs = [trial.job for trial in trials if trial.job is not None and trial.job.error is None]
-    parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
     n_workers = joblib.effective_n_jobs(n_jobs)
-    stacks = plan_stacks(jobs, max_stack, n_workers)
     by_job = {id(trial.job): trial for trial in trials if trial.job is not None}
-    tasks = [[by_job[id(job)] for job in stack] for stack in stacks]
-    at_once = {id(trial) for task in tasks for trial in task}
-    tasks += [[trial] for trial in trials if id(trial) not in at_once]
-    n_alone = sum(len(task) == 1 for task in tasks)
+    together = [
+        [by_job[id(job)] for job in stack] for stack in plan_stacks(jobs, max_stack, n_workers)
+    ]
+    stacked = {id(trial) for stack in together for trial in stack}
+    together += [[trial] for trial in trials if id(trial) not in stacked]
+    n_alone = sum(len(stack) == 1 for stack in together)
     if verbose > 0:
         print(  # noqa: T201
-            f"{len(trials)} fits in {len(tasks) - n_alone} stacks"
+            f"{len(trials)} fits in {len(together) - n_alone} stacks"
             + (f", {n_alone} by themselves" if n_alone else "")
         )
+    parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
     shown = verbose > 0 and n_workers == 1  # other processes cannot move a bar of this one
     with watching() if shown else nullcontext() as watch:
-        done = parallel(delayed(_run)(task, scoring, watch) for task in tasks)
-    results: dict[int, dict[str, Any]] = {}
-    for task, found in zip(tasks, done, strict=True):
-        results.update((id(trial), result) for trial, result in zip(task, found, strict=True))
-    return [results[id(trial)] for trial in trials]
+        done = parallel(delayed(_run)(stack, scoring, watch) for stack in together)
+    result_of = {
+        id(trial): result
+        for stack, results in zip(together, done, strict=True)
+        for trial, result in zip(stack, results, strict=True)
+    }
+    return [result_of[id(trial)] for trial in trials]
 
 
-def _run(task: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dict[str, Any]]:
+def _run(stack: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dict[str, Any]]:
     """Fit and score the trials of a stack."""
     start = time.perf_counter()
-    jobs = [trial.job for trial in task if trial.job is not None]
+    jobs = [trial.job for trial in stack if trial.job is not None]
     if jobs and all(job.error is None for job in jobs):
         train_stack(jobs, [] if watch is None else [watch])
-    seconds = (time.perf_counter() - start) / len(task)
-    results = [_fit_alone(t) if t.job is None else _outcome(t.job.error, seconds) for t in task]
-    for trial, result in zip(task, results, strict=True):
+    seconds = (time.perf_counter() - start) / len(stack)
+    results = [
+        _fit_alone(trial) if trial.job is None else _outcome(trial.job.error, seconds)
+        for trial in stack
+    ]
+    for trial, result in zip(stack, results, strict=True):
         _score_trial(trial, result, scoring)
         if scoring.return_estimator:  # from another process this is the way back
             result["estimator"] = trial.model
@@ -277,13 +283,16 @@ def _score_trial(trial: Trial, result: dict[str, Any], scoring: Scoring) -> None
         if scoring.return_train_score:
             result["train_scores"] = copy.copy(result["test_scores"])
         return
+
+    def judge(X: Any, y: Any, params: Any) -> Any:
+        return _score(trial.model, X, y, scoring.scorer, params, scoring.error_score)
+
     start = time.perf_counter()
-    rest = scoring.scorer, fold.score_params, scoring.error_score
-    result["test_scores"] = _score(trial.model, fold.X_test, fold.y_test, *rest)
+    result["test_scores"] = judge(fold.X_test, fold.y_test, fold.score_params)
     result["score_time"] = time.perf_counter() - start
     if scoring.return_train_score:
-        rest = scoring.scorer, fold.score_params_train, scoring.error_score
-        result["train_scores"] = _score(trial.model, fold.train_inputs, fold.train_targets, *rest)
+        rows = fold.train_inputs, fold.train_targets
+        result["train_scores"] = judge(*rows, fold.score_params_train)
 
 
 def failures(trials: Sequence[Trial], results: Sequence[dict[str, Any]]) -> list[str]:

@@ -7,21 +7,20 @@ Shapes: n rows, C codes a row, L labels, k parts.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from skmtl import tasks as kinds
+from skmtl._checks import LISTED
 from skmtl._resolve import resolve
 from skmtl._spans import classes_of, join, spans_of
 from skmtl.targets import Column, infer_kind, name_tasks, read_columns
 from skmtl.tasks import Task
 
 from .stratification import NONE, count_labels
-
-LISTED = 5  # labels that a warning names; it counts the others
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Labels:
     codes: np.ndarray
     number: np.ndarray
     worth: np.ndarray
-    names: list[str]
-    tasks: list[int]
+    names: Sequence[str]
+    tasks: Sequence[int]
 
 
 def read_table(y: Any) -> list[Column]:
@@ -52,23 +51,25 @@ def read_labels(y: Any, tasks: Any) -> Labels:
     columns = read_table(y)
     columns = join(columns, spans_of(tasks, [c.name for c in columns]))
     n, of_a_task = len(columns[0].mask), 2.0 * len(columns) + 1  # more than a swap loses in classes
-    codes, worth, names, owner = [], [0.0], [""], [-1]  # of `NONE`
+    codes = []
+    known: list[tuple[str, float, int]] = [
+        ("", 0.0, -1)
+    ]  # name, worth and task by code, from `NONE` on
     for t, (column, spec) in enumerate(zip(columns, name_tasks(tasks, columns), strict=True)):
-        start = len(names)
         groups, classes = _group(column, spec)
         codes.append(np.full(n, NONE))
-        codes[-1][column.mask] = start + groups
-        n_groups = int(groups.max(initial=-1)) + 1
-        names += [f"class {c!r} of task {column.name!r}" for c in classes] or [""] * n_groups
-        worth += [1.0 if classes else 0.0] * n_groups
+        codes[-1][column.mask] = len(known) + groups
+        if classes:
+            known += [(f"class {c!r} of task {column.name!r}", 1.0, t) for c in classes]
+        else:
+            known += [("", 0.0, t)] * (int(groups.max(initial=-1)) + 1)
         if not column.mask.all():
-            codes.append(np.where(column.mask, len(names), len(names) + 1))
-            names += [f"task {column.name!r}", ""]
-            worth += [of_a_task, 0.0]
-        owner += [t] * (len(names) - start)
+            codes.append(np.where(column.mask, len(known), len(known) + 1))
+            known += [(f"task {column.name!r}", of_a_task, t), ("", 0.0, t)]
+    names, worth, owners = zip(*known, strict=True)
     table = np.column_stack(codes)
-    number = np.bincount(table.ravel(), minlength=len(names))
-    return Labels(table, number, np.array(worth), names, owner)
+    number = np.bincount(table.ravel(), minlength=len(known))
+    return Labels(table, number, np.array(worth), names, owners)
 
 
 def _group(column: Column, spec: Any) -> tuple[np.ndarray, list[Any]]:

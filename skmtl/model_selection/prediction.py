@@ -198,10 +198,8 @@ def _by_class(
     seen = [_by_name(est.classes_, names) for est in fitted]
     joined, absent = _groups(by_task, seen, names, join, index), []
     for column in columns:
-        if column.name in joined:
-            continue
         given = [answer[column.name] for answer in by_task if column.name in answer]
-        if not given:
+        if column.name in joined or not given:
             continue
         if len(given) < len(by_task):
             raise ValueError(
@@ -209,11 +207,7 @@ def _by_class(
                 f"in others. Say tasks={{{column.name!r}: 'classification'}}, or 'regression'."
             )
         classes = np.unique(column.labels)
-        place_of = {label: place for place, label in enumerate(classes.tolist())}
-        places = [
-            np.array([place_of.get(c, -1) for c in np.asarray(known[column.name]).tolist()])
-            for known in seen
-        ]
+        places = [_places(known[column.name], classes) for known in seen]
         table = join(
             [
                 _widen(answer, place, classes, column.name, method)
@@ -222,8 +216,12 @@ def _by_class(
         )
         is_frame = index is not None and table.shape[1:] == classes.shape
         joined[column.name] = pd.DataFrame(table, index, classes) if is_frame else table
-        number = sum(np.isin(np.arange(len(classes)), place) for place in places)
-        absent += [f"{c!r} of {column.name!r}" for c in classes[number < len(places)].tolist()]
+        everywhere = set.intersection(*(set(place.tolist()) for place in places))
+        absent += [
+            f"{label!r} of {column.name!r}"
+            for at, label in enumerate(classes.tolist())
+            if at not in everywhere
+        ]
     if absent:
         warnings.warn(
             f"Classes were missing in a training set: {', '.join(absent)}. There {method} is "
@@ -256,6 +254,12 @@ def _by_name(answer: Any, names: Sequence[Any]) -> dict[Any, Any]:
     if isinstance(answer, dict):
         return answer
     return dict(zip(names, answer if isinstance(answer, list) else [answer], strict=True))
+
+
+def _places(known: Any, classes: np.ndarray) -> np.ndarray:
+    """Position of the known classes among all; -1: not there."""
+    place_of = {label: place for place, label in enumerate(classes.tolist())}
+    return np.array([place_of.get(label, -1) for label in np.asarray(known).tolist()])
 
 
 def _widen(

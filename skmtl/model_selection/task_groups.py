@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold
 
+from skmtl._checks import listed
 from skmtl._parameters import draw_seeds
 from skmtl._task_labels import OfTasks, labels_of
-
-LISTED = 5  # tasks that a warning names; it counts the others
 
 
 class TaskGroupKFold(KFold):
@@ -109,12 +108,10 @@ class TaskGroupKFold(KFold):
 
 
 def _warn_of_lone(tasks: np.ndarray, names: Any) -> None:
-    lone = np.flatnonzero(np.bincount(tasks) == 1)
-    if len(lone):
-        shown = np.asarray(names)[lone[:LISTED]].tolist()
-        more = f" and {len(lone) - LISTED} others" if len(lone) > LISTED else ""
+    lone = np.asarray(names)[np.bincount(tasks) == 1].tolist()
+    if lone:
         warnings.warn(
-            f"Tasks {shown}{more} have one row, which is tested without another to train on.",
+            f"{listed('Task', lone)} have one row, which is tested without another to train on.",
             UserWarning,
             stacklevel=3,
         )

@@ -119,12 +119,12 @@ def fitted_source(source: Any) -> Any:
 
 def start(new: Any, source: Any, how: Manner, ready: Ready) -> None:
     """Let a net that is ready to train start from the source."""
-    check_features(new, source)
+    _check_features(new, source)
     module, fitted = ready.net.module_, source.module_
     check_architecture(module, fitted)
     if how.n_layers == 0:
         return
-    taken = take_over(ready.net, source.net_, how.n_layers)
+    taken = _take_over(ready.net, source.net_, how.n_layers)
     if not taken:
         raise ValueError(
             f"The source shares nothing that a new task could start from: {fitted.built_for[1]!r} with "
@@ -139,10 +139,10 @@ def start(new: Any, source: Any, how: Manner, ready: Ready) -> None:
     module.low, module.high, module.span = (
         getattr(fitted, name).to(module.low).clone() for name in ("low", "high", "span")
     )
-    hold(ready.net, taken, how)
+    _hold(ready.net, taken, how)
 
 
-def hold(net: MultiTaskNet, taken: Sequence[Sequence[str]], how: Manner) -> None:
+def _hold(net: MultiTaskNet, taken: Sequence[Sequence[str]], how: Manner) -> None:
     """Let the parameters that were taken over rest, thaw, or go at their own pace."""
     if how.freeze != "none" and net.weighting.level == "parameters":
         raise ValueError(
@@ -156,7 +156,7 @@ def hold(net: MultiTaskNet, taken: Sequence[Sequence[str]], how: Manner) -> None
         net.callbacks_.insert(0, ("freezing", Freezing(taken, thaw_every, pace)))
 
 
-def check_features(new: Any, source: Any) -> None:
+def _check_features(new: Any, source: Any) -> None:
     """Raise unless the new estimator has seen the features that the source was fitted on."""
     now, was = (getattr(e, "feature_names_in_", None) for e in (new, source))
     if now is None or was is None:
@@ -196,13 +196,13 @@ def check_architecture(
         )
 
 
-def take_over(net: MultiTaskNet, source: MultiTaskNet, n_layers: int | None) -> list[list[str]]:
+def _take_over(net: MultiTaskNet, source: MultiTaskNet, n_layers: int | None) -> list[list[str]]:
     """Take over the shared part; return the names of what was taken, by block."""
     network = net.module_.network
     kinds = kinds_of(net, source)
     return inherit(
         network,
-        members_of(source.module_.network, net.module_.n_members),
+        _members_of(source.module_.network, net.module_.n_members),
         Lineage([None] * len(net.task_names), kinds),
         n_layers,
     )
@@ -217,7 +217,7 @@ def kinds_of(net: MultiTaskNet, source: MultiTaskNet) -> list[int | None]:
     ]
 
 
-def members_of(network: Network, n_members: int) -> Network:
+def _members_of(network: Network, n_members: int) -> Network:
     """A network of so many members: the first, or all of them over and over."""
     now = len(next(iter(network.parameters())))
     if now == n_members:

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from skmtl import _engine, _parameters, _table, targets
-from skmtl._lesson import Lesson
+from skmtl._lesson import Lesson, Reading
 from skmtl.sharing import Lineage, inherit
 from skmtl.targets import Column, Container
 from skmtl.tasks import TaskLosses
@@ -52,11 +52,11 @@ def add_task(
             f"add_task cannot join networks that stand on a trunk. Found trunk={source.trunk!r}: use "
             "adapt for the new tasks alone, which starts from it, or fit all tasks."
         )
-    table = named_columns(source, y)
+    table = _named_columns(source, y)
     other = clone(source).set_params(
         tasks=tasks, loss_weights=None, n_members=source.module_.n_members
     )
-    other._start = partial(start_beside, other, source)
+    other._start = partial(_start_beside, other, source)
     other._learn(X, table, sample_weight, first=True, classes=None, one_epoch=False, qid=qid)
     for part, whose in ((source, "there are"), (other, "are new")):
         if part._container.spans is not None:
@@ -66,19 +66,19 @@ def add_task(
             )
     new = clone(source).set_params(
         tasks={name: clone(t) for e in (source, other) for name, t in e.tasks_.items()},
-        loss_weights=by_name(source.loss_weights, list(source.tasks_)),
+        loss_weights=_by_name(source.loss_weights, list(source.tasks_)),
     )
-    join(new, source, other, X, table)
+    _join(new, source, other, X, table)
     return new
 
 
-def start_beside(other: Any, source: Any, ready: Ready) -> None:
+def _start_beside(other: Any, source: Any, ready: Ready) -> None:
     """Let the net of the new tasks start from the source, in whose form all of it must be."""
     check_architecture(ready.net.module_, source.module_, heads_too=True)
     start(other, source, Manner(), ready)
 
 
-def named_columns(source: Any, y: Any) -> pd.DataFrame:
+def _named_columns(source: Any, y: Any) -> pd.DataFrame:
     """The new targets as a DataFrame, under names that the source has not."""
     columns, _ = targets.read_columns(y)
     old = list(source.tasks_)
@@ -99,26 +99,28 @@ def named_columns(source: Any, y: Any) -> pd.DataFrame:
     return pd.DataFrame(array.reshape(len(array), -1), columns=free)
 
 
-def by_name(loss_weights: Any, names: list[Any]) -> Any:
+def _by_name(loss_weights: Any, names: list[Any]) -> Any:
     """Weights of tasks as a dict, so that there may be more tasks; else as they are."""
     if isinstance(loss_weights, list | tuple | np.ndarray):
         return dict(zip(names, map(float, loss_weights), strict=True))
     return loss_weights
 
 
-def join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> None:
+def _join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> None:
     """Fit an estimator by putting two networks of one shared part together."""
     device = _parameters.check_device(new.device)
     X = validate_data(new, X, dtype=source.module_.dtype)
     prepared = {**source.tasks_, **other.tasks_}
     criterion = TaskLosses(list(prepared.values()))
-    columns = {c.name: c for c in targets.read_columns(table)[0]}
-    nothing = np.zeros(len(X), dtype=bool)
-    columns = {n: columns.get(n, Column(n, np.empty(0), nothing, float)) for n in prepared}
     names = list(prepared)
-    in_order = [columns[names[t]] for t in criterion.order]
-    weights = [np.ones(len(c.labels)) for c in in_order]
-    encoded = targets.encode(in_order, criterion.tasks, weights, dtype=source.module_.dtype)
+    given = {c.name: c for c in targets.read_columns(table)[0]}
+    unlabelled = np.zeros(len(X), dtype=bool)  # the old tasks' labels are not at hand
+    columns = [
+        given.get(names[t], Column(names[t], np.empty(0), unlabelled, float))
+        for t in criterion.order
+    ]
+    weights = [np.ones(len(c.labels)) for c in columns]
+    encoded = targets.encode(columns, criterion.tasks, weights, dtype=source.module_.dtype)
     lesson = Lesson(_table.to_device(X, device), encoded, criterion)
     plan = replace(new._plan(prepared, device), n_members=source.module_.n_members)
     with warnings.catch_warnings():
@@ -127,17 +129,17 @@ def join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> None
     net = ready.net
     module = net.module_
     for part, shared in ((source, True), (other, False)):
-        inherit(module.network, part.module_.network, lineage(net, part, names, shared=shared))
+        inherit(module.network, part.module_.network, _lineage(net, part, names, shared=shared))
     for name in ("low", "high", "span"):
         setattr(module, name, getattr(source.module_, name).clone())
     net.history = other.net_.history
     net._set_training(False)
-    check_unchanged(net, (source, other), X[:LOOK])
+    _check_unchanged(net, (source, other), X[:LOOK])
     n_labels = {**source._n_labels, **other._n_labels}
-    new._keep(net, new_reading(prepared, source, table, n_labels, lesson), ready)
+    new._keep(net, _new_reading(prepared, source, table, n_labels, lesson), ready)
 
 
-def lineage(net: Any, part: Any, names: list[Any], *, shared: bool) -> Lineage:
+def _lineage(net: Any, part: Any, names: list[Any], *, shared: bool) -> Lineage:
     """What the tasks of a joined net are in one of its parts."""
     theirs = [list(part.tasks_)[t] for t in part.net_.criterion_.order]
     ours = [names[t] for t in net.criterion_.order]
@@ -145,7 +147,7 @@ def lineage(net: Any, part: Any, names: list[Any], *, shared: bool) -> Lineage:
     return Lineage(tasks, kinds_of(net, part.net_), shared=shared)
 
 
-def check_unchanged(net: Any, parts: Any, X: np.ndarray) -> None:
+def _check_unchanged(net: Any, parts: Any, X: np.ndarray) -> None:
     """Raise if the joined net gives a task other outputs than the net that it comes from."""
     ours = _engine.infer(net.module_, net.criterion_, X)
     theirs = [
@@ -163,12 +165,10 @@ def check_unchanged(net: Any, parts: Any, X: np.ndarray) -> None:
             )
 
 
-def new_reading(
-    prepared: Mapping[Any, Any], source: Any, table: pd.DataFrame, n_labels: Any, lesson: Any
-) -> Any:
+def _new_reading(
+    prepared: Mapping[Any, Any], source: Any, table: pd.DataFrame, n_labels: Any, lesson: Lesson
+) -> Reading:
     """What `fit` would have read of a table of all tasks."""
-    from skmtl._lesson import Reading
-
     names, was = list(prepared), source._container
     if was.kind == "frame":
         dtypes = [*was.dtypes, *table.dtypes]

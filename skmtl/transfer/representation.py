@@ -36,21 +36,21 @@ def shared_features(estimator: Any, X: Any) -> np.ndarray:
     X = _inputs.read(estimator, X, module.dtype, first=False)
     x = _table.inputs_to_device(X, str(module.low.device))
     first = x.index_select(0, torch.zeros(1, dtype=torch.long, device=x.device))
-    network = unknown_task(module, first)
+    network = _unknown_task(module, first)
     chunks = []
     for part in x.split(FORWARD_ROWS):
-        features = body_output(network, module.clip(part.expand(module.n_members, *part.shape)))
+        features = _body_output(network, module.clip(part.expand(module.n_members, *part.shape)))
         chunks.append(features.transpose(0, 1).flatten(1).cpu())
     return torch.cat(chunks).numpy()
 
 
-def body_output(network: Network, x: Tensor) -> Tensor:
+def _body_output(network: Network, x: Tensor) -> Tensor:
     """What comes out of the shared part, (K, b, h)."""
     features = network.features(x)
     return network.body(x)[:, 0] if features is None else features  # type: ignore[operator]
 
 
-def unknown_task(module: MultiTaskModule, row: Tensor) -> Any:
+def _unknown_task(module: MultiTaskModule, row: Tensor) -> Any:
     """The network itself if it has one representation; else one that knows none of its tasks."""
     network: Any = module.network
     if network.features(row.expand(module.n_members, *row.shape)) is not None:

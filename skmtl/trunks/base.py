@@ -54,7 +54,7 @@ class Trunk(BaseEstimator, ABC):
     """
 
     takes_tables: ClassVar[bool] = False  # X comes as the user's table, not as a checked array
-    alone: ClassVar[bool] = False  # its parameters do not say all that it does
+    alone: ClassVar[bool] = False  # fits are stacked with no others: parameters do not say it all
     input_shape_: tuple[int, ...]
     integers_: bool = False
 
@@ -181,7 +181,7 @@ def make_module(trunk: Trunk) -> nn.Module:
     module = trunk.build(shape)
     if not isinstance(module, nn.Module):
         raise TypeError(f"{what} must make a torch nn.Module. Found {module!r}.")
-    rows = torch.zeros(2, *shape, dtype=torch.int64 if trunk.integers_ else torch.float32)
+    rows = _two_rows(trunk)
     module = module.float()
     try:
         with torch.no_grad():
@@ -206,9 +206,13 @@ def make_module(trunk: Trunk) -> nn.Module:
 
 def width_of(trunk: Trunk) -> int:
     """Number of features that a prepared trunk's modules give; global generators stay as they are."""
-    dtype = torch.int64 if trunk.integers_ else torch.float32
     with kept([]), torch.no_grad():
-        return make_module(trunk)(torch.zeros(2, *trunk.input_shape_, dtype=dtype)).shape[1]
+        return make_module(trunk)(_two_rows(trunk)).shape[1]
+
+
+def _two_rows(trunk: Trunk) -> Tensor:
+    dtype = torch.int64 if trunk.integers_ else torch.float32
+    return torch.zeros(2, *trunk.input_shape_, dtype=dtype)
 
 
 def identity_of(trunk: Trunk | None) -> str:

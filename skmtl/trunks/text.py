@@ -137,9 +137,8 @@ class RecurrentReader(nn.Module):
     def forward(self, embedded: Tensor, there: Tensor) -> Tensor:
         """State (b, n_units)."""
         states, _ = self.net(embedded)
-        last = (
-            there[..., 0].long().cumsum(1).argmax(1)
-        )  # the first place where all have been counted
+        n_read = there[..., 0].long().cumsum(1)
+        last = n_read.argmax(1)  # the first place where all have been read
         return states[torch.arange(len(states), device=states.device), last]
 
 

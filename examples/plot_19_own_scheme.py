@@ -6,7 +6,8 @@ How many layers should tasks have in common? This scheme has three hidden layers
 first ``n_shared`` are common and the others each task's own: 0 is a network per task, 3 is hard
 sharing. It is a class with a ``build``, and from then on a parameter like any other: it is
 cloned, pickled, searched, and trains in a stack. The tasks are those on digits, with 200 images
-to learn from; the data come with scikit-learn.
+to learn from. Found: the three tasks of classes gain from common layers, but ink, which is a plain
+sum, loses more than they gain. The data come with scikit-learn.
 """
 
 import pandas as pd

@@ -5,7 +5,9 @@ Which way of sharing suits these tasks?
 Images of digits, with four tasks of two kinds: the digit, whether it is odd, whether it is five
 or more, and how much ink it takes. Labels are few (100 images to learn from), so tasks can gain
 from each other. A batched search tries four sharing schemes on the same folds; ``"none"``, a
-network per task, is the check that sharing helps at all. The data come with scikit-learn.
+network per task, is the check that sharing helps at all. Found: every way of sharing tells more of the
+digits than none; which way is best is a matter of a hundredth, less than such folds can tell. The data
+come with scikit-learn.
 """
 
 # %%
@@ -54,7 +56,7 @@ print(scores.round(3).to_string())
 print(f"best mean score: {search.best_params_}")
 
 # %%
-# The digit, which has ten classes and so the fewest labels each, is the task to look at.
+# The digit, which has ten classes and so the fewest labels each, gains most.
 
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 scores.T.plot.bar(ax=ax, rot=0, width=0.8)

