@@ -539,13 +539,12 @@ def test_the_step_goes_down_the_weighed_sum_of_the_losses_of_the_labels(
     problem, other = (Problem(scheme, heads, drop) for _ in range(2))
     if penalised:
         for p in (problem, other):
-            p.module.penalty = lambda n=p.network: sum(
-                q.square().flatten(1).sum(1) for q in n.parameters()
-            )
+            p.module.penalty = lambda n=p.network: sum(q.square().sum() for q in n.parameters())
+            p.module.penalise = lambda m=p.module: m.penalty().backward()
     done = problem.step(WEIGHTINGS[level]())
     losses, total = other.loss(other.module(other.batch.x), other.batch.values, other.batch.weight)
     factor = torch.tensor([1.0, 2.0, 0.5] if level == "losses" else [1.0] * 3)
-    ((losses * factor).sum() + (other.module.penalty().sum() if penalised else 0)).backward()
+    ((losses * factor).sum() + (other.module.penalty() if penalised else 0)).backward()
     assert_allclose(done.losses, losses.detach())
     assert torch.equal(done.total, total)
     assert done.moving is None if drop is None else torch.equal(done.moving, total > 0)

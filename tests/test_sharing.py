@@ -141,6 +141,23 @@ def test_penalties_are_per_member(scheme):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("before", [None, 2.0])
+def test_what_penalties_add_to_gradients_is_their_slope(scheme, before):
+    network = spread(build(scheme, seeds=(3, 4))).double()
+    penalty = network.penalty()
+    trained = [p for p in network.parameters() if p.requires_grad]
+    slopes = [None] * len(trained)
+    if penalty is not None:
+        slopes = torch.autograd.grad(penalty.sum(), trained, allow_unused=True)
+    for p in trained:
+        p.grad = None if before is None else torch.full_like(p, before)
+    network.penalise()
+    for p, slope in zip(trained, slopes, strict=True):
+        added = 0.0 if p.grad is None else p.grad - (before or 0.0)
+        assert_allclose(added, 0.0 if slope is None else slope, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_network_compiles(scheme):
     network = spread(build(scheme))
     x = torch.randn(2, 7, 4)
@@ -330,9 +347,9 @@ def test_a_given_relation_is_the_ridge_of_its_covariance():
 def test_the_trace_norm_is_the_sum_of_singular_values():
     matrix = torch.randn(3, 5, 40, dtype=torch.float64, generator=Generator())
     expected = torch.linalg.svdvals(matrix).sum(-1)
-    assert_allclose(trace_norm(matrix), expected, rtol=1e-5)
+    assert_allclose(trace_norm(matrix @ matrix.mT), expected, rtol=1e-5)
     matrix.requires_grad_()
-    assert torch.autograd.gradcheck(trace_norm, matrix)
+    assert torch.autograd.gradcheck(lambda m: trace_norm(m @ m.mT), matrix)
 
 
 def test_a_trace_norm_thresholds_singular_values():

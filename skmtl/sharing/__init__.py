@@ -12,6 +12,7 @@ HardSharing(linear_skip=False)
 """
 
 from .base import SHARED, Architecture, Block, Network, Sharing
+from .cross_stitch import CrossStitch
 from .experts import CGC, PLE, MMoE
 from .hard import HardSharing, LowRank, NoSharing
 from .layers import ACTIVATIONS
@@ -19,7 +20,7 @@ from .lineage import Lineage, inherit
 from .related import RelatedSharing
 from .routing import LTB, MTAN
 from .selection import DSelectK
-from .soft import CrossStitch, SoftSharing
+from .soft import SoftSharing
 
 __all__ = [
     "ACTIVATIONS",

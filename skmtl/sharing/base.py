@@ -178,12 +178,30 @@ class Block(nn.Module, ABC):
         """What is added to each member's loss, (K,); None: nothing."""
         return None
 
+    def penalise(self) -> None:
+        """Add the gradient of `penalty` to that of the parameters; a closed form spares a graph."""
+        penalty = self.penalty()
+        if penalty is not None and penalty.requires_grad:
+            penalty.sum().backward()
+
     def decay(self) -> dict[str, float]:
         """Factors f of penalties ``f / 2 * ||p||^2`` by parameter name; they cost the step nothing."""
         return {}
 
     def anneal(self) -> None:
         """Called before every epoch of training, the first too: step a temperature, if any."""
+
+
+def add_to_gradient(p: nn.Parameter, term: Tensor, factor: float | Tensor) -> None:
+    """Add a term to the gradient of a parameter that trains, ``factor`` times, or (K,) times."""
+    if not p.requires_grad:
+        return
+    if p.grad is None:
+        p.grad = torch.zeros_like(p)
+    if isinstance(factor, Tensor):
+        p.grad.addcmul_(term, by_member(factor, p.dim()))
+    else:
+        p.grad.add_(term, alpha=factor)
 
 
 def by_member(setting: float | Tensor, n_dims: int) -> Any:
@@ -235,12 +253,18 @@ class Network(nn.Module, ABC):
 
     def penalty(self) -> Tensor | None:
         """What the blocks add to each member's loss beside their `decay`, (K,); None: nothing."""
-        if not hasattr(self, "_penalised"):  # found once: this is called at every step
-            self._penalised = [b for b in self._blocks() if b.penalty() is not None]
-        if not self._penalised:
-            return None
-        penalties: list[Any] = [block.penalty() for block in self._penalised]
-        return reduce(torch.add, penalties)
+        penalties: list[Any] = [block.penalty() for block in self._penalised()]
+        return reduce(torch.add, penalties) if penalties else None
+
+    def penalise(self) -> None:
+        """Add the gradient of the `penalty` to those of the parameters."""
+        for block in self._penalised():
+            block.penalise()
+
+    def _penalised(self) -> list[Block]:
+        if not hasattr(self, "_with_penalty"):  # found once: this is asked at every step
+            self._with_penalty = [b for b in self._blocks() if b.penalty() is not None]
+        return self._with_penalty
 
     def anneal(self, trunk: nn.Module | None = None) -> None:
         """Tell the blocks that an epoch of training begins; ``trunk`` is what the network stands on."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from .base import SHARED, Block, TrunkPlan, by_member
+from .base import SHARED, Block, TrunkPlan, add_to_gradient, by_member
 from .lineage import Lineage
 from .trunk import CentredModule, StackedModule
 
@@ -104,6 +104,12 @@ class Mixture(Block):
         each = [u.flatten(2).square().sum(2) for u, _ in self.parts().values()]
         squares = reduce(torch.add, each, self.pace.new_zeros(()))  # (K, T)
         return 0.5 * self.factor * (squares * self.pace.squeeze(1).square()).sum(1)
+
+    def penalise(self) -> None:
+        """Add U, each task's at its pace."""
+        for u, _ in self.parts().values():
+            by_task = self.pace.reshape(*u.shape[:2], *[1] * (u.dim() - 2)).square()
+            add_to_gradient(u, u.detach() * by_task, self.factor)
 
     def owners(self) -> dict[str, Tensor]:
         """Everybody's: a mixture reaches every task that is related."""

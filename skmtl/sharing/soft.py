@@ -1,4 +1,4 @@
-"""A tower per task, tied softly: by the distance of their parameters, or by mixing their features."""
+"""A tower per task, tied softly: by the distance of their parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float, check_word
 
-from .base import SHARED, Architecture, Block, Network, Sharing, by_member
+from .base import SHARED, Architecture, Block, Network, Sharing, add_to_gradient, by_member
 from .checks import require_layers
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
 from .lineage import Lineage, inherit_entries
@@ -229,8 +229,18 @@ class CentredLinear(StackedLinear):
         """Weighted absolute distance of each member's tasks from their centres, (K,)."""
         if self.squared:
             return None
-        deviations = [p.flatten(1) for p in (self.weight, self.bias) if p is not None]
-        return self.factor * reduce(torch.add, [v.abs().sum(1) for v in deviations])
+        return self.factor * reduce(
+            torch.add, [v.abs().flatten(1).sum(1) for v in self._deviations()]
+        )
+
+    def penalise(self) -> None:
+        """Add the signs of the deviations."""
+        if not self.squared:
+            for v in self._deviations():
+                add_to_gradient(v, v.detach().sign(), self.factor)
+
+    def _deviations(self) -> list[Any]:
+        return [p for p in (self.weight, self.bias) if p is not None]
 
     def owners(self) -> dict[str, Tensor]:
         """Deviations belong to their task, centres to all."""
@@ -277,104 +287,45 @@ class TraceNormLinear(StackedLinear):
     def __init__(self, *args: Any, strength: float, task_kinds: tuple[int, ...], **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.strength = strength
-        self.groups = [
-            [t for t, k in enumerate(task_kinds) if k == kind] for kind in sorted(set(task_kinds))
+        kinds = sorted(set(task_kinds))
+        self.groups: list[Any] = [
+            [t for t, k in enumerate(task_kinds) if k == kind] for kind in kinds
         ]
+        if len(kinds) == 1:
+            self.groups = [slice(None)]  # a view
 
     def penalty(self) -> Tensor:
         """Trace norm of the matrix (T, all weights) of each member, (K,)."""
-        rows = [p.flatten(2) for p in (self.weight, self.bias) if p is not None]
-        matrix = torch.cat(rows, -1)
-        parts = [matrix] if len(self.groups) == 1 else [matrix[:, g] for g in self.groups]
+        parts = [self._gramian(group) for group in self.groups]
         return self.strength * reduce(torch.add, [trace_norm(part) for part in parts])
 
+    def penalise(self) -> None:
+        """Add ``(M M^T)^(-1/2) M`` for the matrix M of each group of tasks."""
+        with torch.no_grad():
+            roots = [inverse_root(self._gramian(group)) for group in self.groups]
+            for p in self._parts():
+                rows, term = p.flatten(2), torch.empty_like(p)
+                for group, root in zip(self.groups, roots, strict=True):
+                    term.flatten(2)[:, group] = root @ rows[:, group]
+                add_to_gradient(p, term, self.strength)
 
-def trace_norm(matrix: Tensor) -> Tensor:
-    """Sum of singular values of each matrix (..., T, D), from its Gramian (T, T)."""
-    squares = torch.linalg.eigvalsh(matrix @ matrix.mT)
+    def _parts(self) -> list[Any]:
+        return [p for p in (self.weight, self.bias) if p is not None]
+
+    def _gramian(self, group: Any) -> Tensor:
+        """Inner products (K, T, T) of the weights of a group of tasks."""
+        rows = [p.flatten(2)[:, group] for p in self._parts()]
+        return reduce(torch.add, [part @ part.mT for part in rows])
+
+
+def trace_norm(gramian: Tensor) -> Tensor:
+    """Sum of the singular values of matrices with these Gramians (..., T, T)."""
+    squares = torch.linalg.eigvalsh(gramian)
     return squares.clamp(min=0).add(SMOOTH).sqrt().sum(-1)
 
 
-class CrossStitch(Sharing):
-    """A tower per task whose features are mixed after every hidden layer (Misra et al. 2016).
-
-    A cross-stitch unit, a (T, T) matrix learned with the rest, makes the input of task t's next
-    layer from the features of all tasks. One unit a layer; the paper has one for each channel of
-    its images.
-
-    Parameters
-    ----------
-    same_task : float, default=0.9
-        Initial share of a task's own features (the paper's alpha_S); the other tasks divide the
-        rest evenly. 1 starts without sharing.
-    linear_skip : bool, default=True
-        As in `HardSharing`.
-
-    References
-    ----------
-    I. Misra, A. Shrivastava, A. Gupta, M. Hebert (2016). Cross-stitch networks for multi-task
-    learning. CVPR.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_linnerud
-    >>> from sklearn.preprocessing import scale
-    >>> from skmtl import MultiTaskRegressor
-    >>> from skmtl.sharing import CrossStitch
-    >>> X, y = load_linnerud(return_X_y=True)
-    >>> est = MultiTaskRegressor(sharing=CrossStitch(same_task=0.5), max_iter=5, random_state=0)
-    >>> est.fit(scale(X), y).predict(scale(X)).shape
-    (20, 3)
-    """
-
-    def __init__(self, same_task=0.9, linear_skip=True):
-        self.same_task = same_task
-        self.linear_skip = linear_skip
-
-    def build(self, architecture: Architecture, generators: Sequence[Generator]) -> Network:
-        """Return the network; see `Sharing.build`."""
-        check_float(self.same_task, "same_task", self, low=0, high=1)
-        require_layers(architecture, self, "their features are what it mixes")
-        a = architecture
-        kinds = [partial(StitchedLinear, same_task=self.same_task)] * len(a.hidden_layer_sizes)
-        towers = Towers(a, generators, kinds=kinds)  # through the units, a tower serves every task
-        return TaskNetwork.around(
-            towers, a, generators, linear_skip=self.linear_skip, per_task=True
-        )
-
-    def trunk_layer(self, architecture: Architecture, stacked: Any) -> Callable[..., Block]:
-        """Return a layer with a trunk per task; through the units it serves every task."""
-        n_tasks = architecture.n_tasks
-        return partial(stacked, n_copies=n_tasks, made_for=torch.arange(n_tasks))
-
-
-class StitchedLinear(StackedLinear):
-    """`StackedLinear` of stack (K, T) followed by a cross-stitch unit."""
-
-    def __init__(self, stack: tuple[int, ...], *args: Any, same_task: float, **kwargs: Any):
-        super().__init__(stack, *args, **kwargs)
-        n_tasks = stack[1]
-        other = (1 - same_task) / max(n_tasks - 1, 1)
-        unit = torch.full((n_tasks, n_tasks), other)
-        unit.fill_diagonal_(same_task if n_tasks > 1 else 1.0)
-        self.stitch = nn.Parameter(unit.repeat(stack[0], 1, 1))
-
-    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        """Map x, and mix the tasks' features."""
-        features = super().forward(x, plus)
-        return torch.bmm(self.stitch, features.flatten(2)).view_as(features)
-
-    def made_for(self) -> dict[str, Tensor]:
-        """A tower for each task; `inherit` sees to the unit."""
-        each = torch.arange(self.stitch.shape[-1]).view(-1, 1, 1)
-        return {name: each for name in ("weight", "bias") if getattr(self, name) is not None}
-
-    @torch.no_grad()
-    def inherit(self, source: StitchedLinear, lineage: Lineage) -> set[str]:
-        """New towers start at the mean of the source's; kept ones mix as they did."""
-        taken = super().inherit(source, lineage)
-        for t, s in lineage.kept:
-            self.stitch[:, t] = 0
-            for u, v in lineage.kept:
-                self.stitch[:, t, u] = source.stitch[:, s, v].to(self.stitch)
-        return taken
+def inverse_root(gramian: Tensor) -> Tensor:
+    """Power -1/2 of Gramians (..., T, T): what takes a matrix to the slope of its `trace_norm`."""
+    squares, vectors = torch.linalg.eigh(gramian)
+    slopes = squares.add(SMOOTH).rsqrt().where(squares > 0, 0.0)
+    return (vectors * slopes.unsqueeze(-2)) @ vectors.mT

@@ -22,7 +22,16 @@ from torch.func import functional_call
 
 from skmtl._global_generator import seeded
 
-from .base import SHARED, Architecture, Block, Network, Sharing, TrunkPlan, by_member
+from .base import (
+    SHARED,
+    Architecture,
+    Block,
+    Network,
+    Sharing,
+    TrunkPlan,
+    add_to_gradient,
+    by_member,
+)
 
 
 def build_network(
@@ -231,8 +240,18 @@ class TiedModule(CentredModule):
         """Weighted absolute distance of each member's copies from their centre, (K,)."""
         if self.squared:
             return None
-        deviations = [super(TiedModule, self).effective(name) for name in self.tied]
-        return self.factor * reduce(torch.add, [v.abs().flatten(1).sum(1) for v in deviations])
+        return self.factor * reduce(
+            torch.add, [v.abs().flatten(1).sum(1) for v in self._deviations()]
+        )
+
+    def penalise(self) -> None:
+        """Add the signs of the deviations."""
+        if not self.squared:
+            for v in self._deviations():
+                add_to_gradient(v, v.detach().sign(), self.factor)
+
+    def _deviations(self) -> list[Any]:
+        return [super(TiedModule, self).effective(name) for name in self.tied]
 
 
 class SideBySide(nn.Module):
@@ -249,6 +268,9 @@ class SideBySide(nn.Module):
 
     def penalty(self) -> None:
         """None of them has one."""
+
+    def penalise(self) -> None:
+        """Nor its gradient."""
 
 
 class TrunkNetwork(Network):
@@ -303,6 +325,11 @@ class TrunkNetwork(Network):
         """That of the trunk's copies and of the inner network."""
         parts = [p for p in (self.trunk.penalty(), self.inner.penalty()) if p is not None]
         return reduce(torch.add, parts) if parts else None
+
+    def penalise(self) -> None:
+        """Add the gradients of both."""
+        self.trunk.penalise()
+        self.inner.penalise()
 
     def linear_heads(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
         """Those of the inner network."""

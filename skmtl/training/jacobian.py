@@ -139,7 +139,7 @@ def from_losses(
     moving = moving_tasks(total, active)
     detached = losses.detach()
     weights = _only(weighting(detached, moving), moving).expand_as(losses)
-    _backward([losses], [weights], module.penalty())  # without nodes for the weighted sum
+    losses.backward(weights)  # without nodes for the weighted sum
     return Backward(detached, total, moving, weights)
 
 
@@ -174,8 +174,8 @@ def from_features(
         else LinearHeadRows(leaf.grad, weight.detach(), owner, unit)
     )
     weights, direction = weighting.aggregate(gradients, detached, moving)
-    below = ([features], [direction]) if features.requires_grad else ([], [])  # a frozen trunk
-    _backward(*below, module.penalty())
+    if features.requires_grad:  # else a frozen trunk
+        features.backward(direction)
     return Backward(detached, total, moving, weights)
 
 
@@ -214,19 +214,9 @@ def from_parameters(
     sizes = [p[0].numel() for p in shared]
     for p, g in zip(shared, direction.split(sizes, 1), strict=True):
         p.grad = g.reshape(p.shape).contiguous()  # the fused step knows no strides
-    penalty = module.penalty()
-    if penalty is not None:
-        penalty.sum().backward()
     return Backward(detached, total, moving, weights)
 
 
 def _only(weights: Tensor, moving: Tensor | None) -> Tensor:
     """Weights of the tasks that move; zero for the others, whose losses are no numbers perhaps."""
     return weights if moving is None else weights.where(moving, 0.0)
-
-
-def _backward(ends: list[Tensor], gradients: list[Tensor], penalty: Tensor | None) -> None:
-    if penalty is not None:
-        ends, gradients = [*ends, penalty], [*gradients, torch.ones_like(penalty)]
-    if ends:
-        torch.autograd.backward(ends, gradients)

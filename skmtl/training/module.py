@@ -79,6 +79,10 @@ class MultiTaskModule(nn.Module):
         """What the network adds to each member's loss, (K,), if anything."""
         return self.network.penalty()  # type: ignore[operator]
 
+    def penalise(self) -> None:
+        """Add the gradient of that to those of the network."""
+        self.network.penalise()  # type: ignore[operator]
+
     @property
     def n_members(self) -> int:
         """Members in the stack."""

@@ -27,7 +27,7 @@ from .stopping import MemberStopping
 SMALL_STACK_STEP = 3e7  # multiply-adds under which a second thread gains little and can lose much
 OWN = {"_parameters", "_buffers", "_modules", "generators", "built_for"} | {
     "_by_sharing",  # found when they are first asked for
-    "_penalised",
+    "_with_penalty",
 }
 
 
@@ -205,7 +205,7 @@ def _join(
 def _join_modules(modules: list[MultiTaskModule]) -> MultiTaskModule:
     """One module with the parameters of all; settings that differ become parameters at rest."""
     joint = copy.deepcopy(modules[0])
-    joint.network.__dict__.pop("_penalised", None)  # found anew: settings differ
+    joint.network.__dict__.pop("_with_penalty", None)  # found anew: settings differ
     sizes = [m.n_members for m in modules]
     named = [dict(m.named_parameters()) for m in modules]
     for name, p in joint.named_parameters():

@@ -70,6 +70,7 @@ def train_step(
         for parameter in group["params"]:
             parameter.grad = None
     done = BACKWARD[weighting.level](module, loss, batch, weighting, phase.active)
+    module.penalise()
     moving = done.moving if phase.freezes else moving_tasks(done.total, None)
     if consolidation is not None:
         learner = Learner(module, loss, weighting)
