@@ -63,7 +63,10 @@ def alike(cpu, gpu, X, atol=0.01):
     assert_allclose(here["cost"], there["cost"], atol=atol * here["cost"].std())
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+PENALISED = [sharing.SoftSharing(penalty="l1"), sharing.SoftSharing(penalty="trace_norm")]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES + PENALISED, ids=str)
 def test_schemes(scheme):
     alike(*fitted(sharing=scheme))
 
@@ -107,6 +110,25 @@ def test_tasks_by_group():
         for d in ("cpu", "cuda")
     ]
     assert_allclose(*(est.predict(X) for est in fits), atol=0.01)
+
+
+def test_tables_of_tasks_drawn_evenly():
+    X, _ = table()
+    many, few = X[:500], X[500:560]
+    tables = {"many": (many, many["a"]), "few": (few, -few["a"])}
+    fits = [
+        MultiTaskRegressor(device=d, **SETTINGS).fit_tasks(tables, sampling="even")
+        for d in ("cpu", "cuda")
+    ]
+    assert_allclose(*(est.predict(few) for est in fits), atol=0.01)
+
+
+def test_rows_of_a_dataset():
+    X, _ = table()
+    x = torch.from_numpy(X.to_numpy())
+    rows = torch.utils.data.TensorDataset(x, x[:, :2])
+    fits = [MultiTaskRegressor(device=d, **SETTINGS).fit(rows) for d in ("cpu", "cuda")]
+    assert_allclose(*(est.predict(x.numpy()) for est in fits), atol=0.01)
 
 
 def test_kinds_of_tasks():
@@ -155,6 +177,15 @@ def test_inspection_and_the_ensemble():
     gradient_conflict(est, X, X[["a", "b"]])
     relation = SoftSharingEnsemble(relation="learned", device="cuda", max_iter=5, random_state=0)
     assert_allclose(np.diag(relation.fit(X, Y).task_relation_), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["none", "soft", sharing.MMoE(own_trunks=True)], ids=str)
+def test_a_trunk_for_each(scheme):
+    X, Y = table()
+    est = MultiTaskClassifierRegressor(
+        trunk=TabularTrunk(), sharing=scheme, device="cuda", random_state=0
+    )
+    assert est.fit(X, Y).score(X, Y) > 0.8
 
 
 @pytest.mark.parametrize("callbacks", [None, [MixedPrecision()]], ids=["single", "mixed"])
