@@ -30,7 +30,7 @@ lint: $(VENV)/test.stamp
 # Makes the code of tasks, masks and metrics wrong, a change at a time, and lists what no test notices;
 # docs/mutation.md reads these. Not in CI: over an hour.
 MUTANTS := "skmtl.tasks.*" "skmtl.metrics.*" "skmtl.training.*" \
-  "skmtl.targets.x_*weigh*" "skmtl.targets.x_encode*" "skmtl.targets.x_stratify*"
+  "skmtl.targets.encoding.*" "skmtl.targets.weights.*"
 mutants: $(VENV)/mutants.stamp
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/mutmut results | grep -v "not checked"

@@ -18,7 +18,7 @@ LAYERS = [  # from the top: name, colour, rooms
         BLUE,
         ["estimators", "_base", "_fitted", "metrics/", "_stack", "_engine", "_build"],
     ),
-    ("L2 engine", ORANGE, ["streaming", "targets", "training/"]),
+    ("L2 engine", ORANGE, ["streaming", "targets/", "training/"]),
     (
         "L1 families",
         GREY,

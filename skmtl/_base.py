@@ -17,7 +17,6 @@ from skmtl import (
     _engine,
     _fit_tasks,
     _inputs,
-    _late,
     _memory,
     _parameters,
     _queries,
@@ -252,7 +251,7 @@ class BaseMultiTask(FittedMultiTask):
         known = targets.name_classes(classes, names)
         if first:
             prepared = self._prepare_tasks(columns, label_weights, known)
-            container = _late.settle(container, columns, prepared)
+            container = targets.settle_dtypes(container, columns, prepared)
         else:
             prepared, container = self.tasks_, self._container
             self._check_tasks_are_the_same(columns, known)

@@ -16,7 +16,7 @@ from scipy.sparse import issparse
 from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
-from skmtl.targets import Targets
+from skmtl.targets import Targets, value_columns
 from skmtl.tasks import Task
 from skmtl.training import SparseRows, TrainingData
 
@@ -123,14 +123,14 @@ def linear_fits(data: TrainingData, table: Targets, tasks: Sequence[Task]) -> li
 
     ``tasks`` in the order of the table; for classes, the variance of their indicators.
     """
-    shares, start = [], 0
-    for t, task in enumerate(tasks):
+    shares = []
+    for t, (task, place) in enumerate(zip(tasks, value_columns(tasks), strict=True)):
         weight = np.ones(len(table.values)) if table.weight is None else table.weight[:, t]
         rows = np.flatnonzero(weight > 0)
         rows = rows[:: max(1, len(rows) // LOOK)]
-        width = 1 if task.by_query else task.n_values  # the number of a query is no target
-        values = table.values[rows, start : start + width].astype(float)
-        start += task.n_values
+        values = table.values[rows, place].astype(float)
+        if task.by_query:
+            values = values[:, :1]  # the number of a query is no target
         if task.kind == "classification":
             groups = task.strata(values)
             values = (groups[:, None] == np.unique(groups)).astype(float)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmtl.targets import value_columns
 from skmtl.tasks import Task, TaskLosses
 from skmtl.training import FORWARD_ROWS, MultiTaskModule, Ready
 
@@ -39,11 +40,10 @@ def tuned(tasks: dict[Any, Task], ready: Ready) -> dict[Any, Task]:
     weight = np.ones((len(values), len(tasks)))
     if data.weight is not None:
         weight = data.weight[there].double().cpu().numpy()
-    names, found, start = list(tasks), dict(tasks), 0
-    for at, t in enumerate(criterion.order):
-        task = tasks[names[t]]
-        own = values[:, start : start + task.n_values]
-        start += task.n_values
+    names, found = list(tasks), dict(tasks)
+    places = value_columns(criterion.tasks)
+    for at, (t, place) in enumerate(zip(criterion.order, places, strict=True)):
+        task, own = tasks[names[t]], values[:, place]
         counts = weight[:, at] > 0
         if task.tunes and counts.any():
             mean = (outputs[t][there] / times[there, None])[torch.from_numpy(counts)]
