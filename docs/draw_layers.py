@@ -16,7 +16,7 @@ LAYERS = [  # from the top: name, colour, rooms
     (
         "L3 face",
         BLUE,
-        ["estimators", "_base", "_fitted", "metrics/", "_stack", "_engine", "_build"],
+        ["estimators", "_base", "_fitted", "metrics/", "_stack", "_engine/"],
     ),
     ("L2 engine", ORANGE, ["streaming", "targets/", "training/"]),
     (

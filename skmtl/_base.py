@@ -21,15 +21,13 @@ from skmtl import (
     _parameters,
     _queries,
     _spans,
-    _table,
-    _tuning,
     schedules,
     sharing,
     targets,
     tasks,
 )
+from skmtl._engine import Lesson, Reading
 from skmtl._fitted import FittedMultiTask
-from skmtl._lesson import Lesson, Reading
 from skmtl._resolve import resolve
 from skmtl.streaming import rows_of
 from skmtl.targets import Column
@@ -208,9 +206,9 @@ class BaseMultiTask(FittedMultiTask):
     def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares, qid):
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
-        dtype = _table.precision(_inputs.n_rows(X), device) if first else self.module_.dtype
+        dtype = _engine.precision(_inputs.n_rows(X), device) if first else self.module_.dtype
         X = _inputs.read(self, X, dtype, first=first)
-        x = _table.inputs_to_device(X, device)
+        x = _engine.inputs_to_device(X, device)
         reading = self._read(x, y, sample_weight, first=first, classes=classes, qid=qid)
         previous = None if first else copied(self.net_)  # ours stays if training fails
         ready = self._make_ready(reading, previous=previous, one_epoch=one_epoch)
@@ -222,7 +220,7 @@ class BaseMultiTask(FittedMultiTask):
         """Do what comes between reading and training."""
         plan = self._plan(reading.prepared, _parameters.check_device(self.device))
         ready = _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
-        _tuning.require_held_out_rows(reading.prepared, ready, first=previous is None)
+        _engine.require_held_out_rows(reading.prepared, ready, first=previous is None)
         if previous is None:
             self._start(ready)
         return ready
@@ -373,7 +371,7 @@ class BaseMultiTask(FittedMultiTask):
         before = self._n_labels if go_on else {}  # for the table in notebooks
         self._n_labels = {name: n + before.get(name, 0) for name, n in reading.n_labels.items()}
         self.net_ = net
-        self.tasks_ = prepared = _tuning.tuned(reading.prepared, ready)
+        self.tasks_ = prepared = _engine.tuned(reading.prepared, ready)
         self._container = reading.container
         history = net.history
         self.n_iter_ = len(history)

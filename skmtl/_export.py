@@ -18,7 +18,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor, nn
 
-from skmtl._build import build_module
+from skmtl._engine import build_module
 from skmtl.tasks import Task, TaskLosses
 from skmtl.training import Bounds, MultiTaskModule
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl import _engine, _parameters, _table
-from skmtl._lesson import Lesson
+from skmtl import _engine, _parameters
+from skmtl._engine import Lesson
 from skmtl.schedules import Joint
 from skmtl.sharing import Network
 from skmtl.targets import Targets
@@ -55,7 +55,7 @@ class GroupedLesson(Lesson):
 
     def __init__(self, x: Tensor, table: Targets, task: Task, weights: np.ndarray):
         # not like x: inputs of a trunk may be integers
-        like = _table.to_device(table.values[:0], str(x.device))
+        like = _engine.to_device(table.values[:0], str(x.device))
         criterion = GroupedLosses(
             task, torch.from_numpy(weights).to(like), torch.ones(len(weights)).to(like)
         )
@@ -85,7 +85,7 @@ class GroupedLesson(Lesson):
 
     def warn_if_unscaled(self, names: Sequence[str] | None) -> None:
         """Warn of inputs that are far from standardised."""
-        _table.warn_if_unscaled(self._features, self.labelled, names)
+        _engine.warn_if_unscaled(self._features, self.labelled, names)
 
     def decay(self, network: Network, alpha: float) -> dict[str, float | Tensor]:
         """L2 gradient factor of each parameter: of a head, by the labels of its task."""
@@ -187,7 +187,7 @@ def infer_own(
     A task of -1 gets the mean of all tasks' outputs, before they are activated.
     """
     one, chunks = TaskLosses([task]), []
-    x, own = (_table.to_device(a, str(module.low.device)) for a in (X, tasks))
+    x, own = (_engine.to_device(a, str(module.low.device)) for a in (X, tasks))
     size = max(1, FORWARD_ROWS // n_tasks)
     with torch.inference_mode():
         for rows, mine in zip(x.split(size), own.split(size), strict=True):

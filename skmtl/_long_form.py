@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
-from skmtl import _engine, _grouped, _inputs, _parameters, _queries, _table, _tuning, targets, tasks
+from skmtl import _engine, _grouped, _inputs, _parameters, _queries, targets, tasks
 from skmtl._base import BaseMultiTask
 from skmtl._checks import check_choice
+from skmtl._engine import Lesson, Reading
 from skmtl._grouped import GroupedLesson
-from skmtl._lesson import Lesson, Reading
 from skmtl._task_labels import OfTasks, labels_of, numbered, positions, scores_by_task
 from skmtl.streaming import inputs_of, rows_of
 from skmtl.targets import Targets
@@ -299,7 +299,7 @@ class LongForm(BaseMultiTask):
         device = _parameters.check_device(self.device)
         features, labels = self._take_apart(X, reset=first)
         n = len(labels)
-        dtype = _table.precision(n, device) if first else self.module_.dtype
+        dtype = _engine.precision(n, device) if first else self.module_.dtype
         features = _inputs.read_features(self, features, dtype, first=first)
         reading, plan = self._read_long(features, labels, y, sample_weight, first, classes)
         previous = None if first else copied(self.net_)
@@ -307,7 +307,7 @@ class LongForm(BaseMultiTask):
         if isinstance(reading.lesson, GroupedLesson):  # a net that goes on has earlier totals
             own = ready.net.criterion_
             own.set_totals(reading.lesson.criterion.share.new_tensor(reading.lesson.totals))
-        _tuning.require_held_out_rows(reading.prepared, ready, first=first)
+        _engine.require_held_out_rows(reading.prepared, ready, first=first)
         self._keep(_engine.train(ready), reading, ready, go_on=one_epoch and not first)
         return self
 
@@ -336,10 +336,10 @@ class LongForm(BaseMultiTask):
         if gathered is None:
             _grouped.require_few(plan, n, task)
             table = _grouped.widened(table, own, len(names))
-            x = _table.to_device(features, plan.device)
+            x = _engine.to_device(features, plan.device)
             lesson = Lesson(x, table, tasks.TaskLosses([task] * len(names)))
         else:
-            x = _table.to_device(_grouped.with_tasks(features, own), plan.device)
+            x = _engine.to_device(_grouped.with_tasks(features, own), plan.device)
             table = Targets(_grouped.with_tasks(table.values, own), table.weight, 1)
             lesson = GroupedLesson(x, table, task, np.array(plan.weighting.weights))
             plan = gathered

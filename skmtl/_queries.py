@@ -17,8 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from skmtl._lesson import Lesson
-from skmtl._table import PRECISE
+from skmtl._engine import PRECISE, Lesson
 from skmtl.targets import Column, Targets, stratify
 from skmtl.tasks import Task, TaskLosses
 from skmtl.training import QueryBatches, Rows, SparseRows, padded_rows, query_split, with_empty_row

@@ -15,9 +15,9 @@ import psutil
 import torch
 from sklearn.utils.validation import validate_data
 
-from skmtl import _engine, _inputs, _parameters, _table
+from skmtl import _engine, _inputs, _parameters
 from skmtl._base import BaseMultiTask
-from skmtl._lesson import Reading
+from skmtl._engine import Reading
 from skmtl.schedules import Timetable
 from skmtl.training import Ready, structure, train_together
 from skmtl.weighting import stack_weightings
@@ -131,11 +131,11 @@ def _read_anew(job: Job, inputs: dict[Any, Any], trunk: Hashable) -> tuple[Readi
     """Reading of a job's table, and the trunk that encoded its inputs, if one did."""
     device = _parameters.check_device(job.estimator.device)
     n_rows = len(job.X) if job.rows is None else len(job.rows)
-    dtype = _table.precision(n_rows, device)
+    dtype = _engine.precision(n_rows, device)
     key = (id(job.X), dtype, device, trunk, None if trunk is None else id(job.rows))
     if key not in inputs:
         X = _inputs.read(job.estimator, job.X, dtype, first=True, where=job.rows)
-        inputs[key] = _table.inputs_to_device(X, device), getattr(job.estimator, "trunk_", None)
+        inputs[key] = _engine.inputs_to_device(X, device), getattr(job.estimator, "trunk_", None)
     x, fitted = inputs[key]
     reading = job.estimator._read(x, job.y, job.sample_weight, where=job.rows)
     return reading, fitted

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-import skmtl._lesson
+import skmtl._engine.lesson
 from skmtl import MultiTaskRegressor
 
 QUICK = {"n_members": 1, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
@@ -20,13 +20,13 @@ Y = X[:, :2] + rng.normal(size=(2000, 2))
 def tables(monkeypatch):
     """The tensors that training reads, as they are made."""
     seen = []
-    make = skmtl._lesson.TrainingData
+    make = skmtl._engine.lesson.TrainingData
 
     def record(*tensors):
         seen.append(make(*tensors))
         return seen[-1]
 
-    monkeypatch.setattr(skmtl._lesson, "TrainingData", record)
+    monkeypatch.setattr(skmtl._engine.lesson, "TrainingData", record)
     return seen
 
 

@@ -18,7 +18,7 @@ from torch.utils.data import (
     random_split,
 )
 
-import skmtl._lesson
+import skmtl._engine.lesson
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
 from skmtl.streaming import chunks
 from skmtl.trunks import ConvTrunk
@@ -138,9 +138,11 @@ def test_one_label_a_row_is_a_vector():
 
 
 def test_tensors_are_neither_copied_nor_taken_row_by_row(monkeypatch):
-    seen, make = [], skmtl._lesson.TrainingData
+    seen, make = [], skmtl._engine.lesson.TrainingData
     monkeypatch.setattr(
-        skmtl._lesson, "TrainingData", lambda *tensors: seen.append(make(*tensors)) or seen[-1]
+        skmtl._engine.lesson,
+        "TrainingData",
+        lambda *tensors: seen.append(make(*tensors)) or seen[-1],
     )
     MultiTaskRegressor(**QUICK).fit(TENSORS)
     assert seen[0].x.data_ptr() == TENSORS.tensors[0].data_ptr()

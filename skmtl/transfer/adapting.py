@@ -20,8 +20,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skmtl._build import equal
 from skmtl._checks import check_choice, check_number
+from skmtl._engine import same_scheme
 from skmtl.sharing import Lineage, Network, inherit
 from skmtl.training import Freezing, MultiTaskModule, MultiTaskNet, Ready
 
@@ -187,7 +187,7 @@ def check_architecture(
         for name in (*MUST_MATCH, *["head_layer_sizes"] * heads_too)
         if getattr(was, name) != getattr(now, name)
     ]
-    if not (equal(scheme, old_scheme) if heads_too else type(scheme) is type(old_scheme)):
+    if not (same_scheme(scheme, old_scheme) if heads_too else type(scheme) is type(old_scheme)):
         changed.append(f"sharing (was {old_scheme!r}, now {scheme!r})")
     if changed:
         raise ValueError(

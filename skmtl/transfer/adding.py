@@ -17,8 +17,8 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
-from skmtl import _engine, _parameters, _table, targets
-from skmtl._lesson import Lesson, Reading
+from skmtl import _engine, _parameters, targets
+from skmtl._engine import Lesson, Reading
 from skmtl.sharing import Lineage, inherit
 from skmtl.targets import Column, Container
 from skmtl.tasks import TaskLosses
@@ -121,7 +121,7 @@ def _join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> Non
     ]
     weights = [np.ones(len(c.labels)) for c in columns]
     encoded = targets.encode(columns, criterion.tasks, weights, dtype=source.module_.dtype)
-    lesson = Lesson(_table.to_device(X, device), encoded, criterion)
+    lesson = Lesson(_engine.to_device(X, device), encoded, criterion)
     plan = replace(new._plan(prepared, device), n_members=source.module_.n_members)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it was said when the new tasks were read

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from skmtl import _inputs, _table
+from skmtl import _engine, _inputs
 from skmtl.sharing import Lineage, Network, inherit
 from skmtl.training import FORWARD_ROWS, MultiTaskModule
 
@@ -34,7 +34,7 @@ def shared_features(estimator: Any, X: Any) -> np.ndarray:
         )
     module = estimator.module_
     X = _inputs.read(estimator, X, module.dtype, first=False)
-    x = _table.inputs_to_device(X, str(module.low.device))
+    x = _engine.inputs_to_device(X, str(module.low.device))
     first = x.index_select(0, torch.zeros(1, dtype=torch.long, device=x.device))
     network = _unknown_task(module, first)
     chunks = []

@@ -1,15 +1,14 @@
-"""From an encoded table to a trained net, and from rows to outputs.
+"""From a plan and a lesson to a trained net, and from rows to outputs.
 
-The one door between the estimators and `training`: it turns what was asked (`Plan`) and what the
-data look like into members, batches, decay and callbacks, and builds the network once they are
-known. Shapes: n rows, d features, T tasks, K members, C outputs, m outputs of one task.
+What was asked and what the data look like become members, batches, decay and callbacks; the network
+is built once they are known. Shapes: n rows, d features, T tasks, K members, m outputs of one task.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,15 +18,9 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor
 
 from skmtl import _parameters
-from skmtl._build import architecture_of, build_module, check_same
-from skmtl._lesson import Lesson
-from skmtl._table import (
-    inputs_to_device,
-)
 from skmtl.consolidation import Consolidation
-from skmtl.schedules import Joint, Schedule, Tasks, Timetable
-from skmtl.sharing import Architecture, NoSharing, Sharing
-from skmtl.sharing.base import TrunkPlan
+from skmtl.schedules import Joint, Tasks, Timetable
+from skmtl.sharing import Architecture, NoSharing
 from skmtl.targets import Targets
 from skmtl.tasks import TaskLosses
 from skmtl.training import (
@@ -44,46 +37,16 @@ from skmtl.training import (
 )
 from skmtl.weighting import FixedWeights, Setting, Weighting, same
 
+from .build import architecture_of, build_module, check_same
+from .lesson import Lesson
+from .plan import Plan
+from .table import inputs_to_device
+
 SMALL = 10_000  # rows up to which "auto" trains an ensemble; above, one network has learned enough
 MEMBERS = 8  # more gain little; eight cost about three times one
 FEW = 10  # rows under which "auto" spares the validation split
 EPOCH_STEPS = 20  # steps of an epoch that batch_size="auto" aims at, by benchmarks/quality.py
 BATCH_RANGE = 32, 256  # and the sizes it stays between
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the parameters of an estimator ask for, checked and resolved; tasks in table order."""
-
-    feature_names: Sequence[str] | None
-    names: list[Any]
-    weighting: Weighting
-    sharing: Sharing
-    trunk: TrunkPlan | None
-    schedule: Schedule
-    hidden_layer_sizes: tuple[int, ...]
-    head_layer_sizes: tuple[int, ...]
-    activation: str
-    dropout: float
-    batch_size: int | str
-    learning_rate: float
-    alpha: float
-    max_iter: int
-    tol: float
-    early_stopping: bool | str
-    validation_fraction: float
-    patience: int
-    n_members: int | str
-    callbacks: list[Any]
-    consolidation: Consolidation | None
-    device: str
-    random_state: Any
-    verbose: int
-
-    @property
-    def task_names(self) -> list[str]:
-        """Names of the tasks as they are printed."""
-        return [str(name) for name in self.names]
 
 
 def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_epoch: bool) -> Ready:
@@ -221,6 +184,7 @@ def _timetable(seeds: Sequence[int], plan: Plan, lesson: Lesson) -> Timetable:
 
 
 def warn_of_the_end(net: MultiTaskNet) -> None:
+    """Warn if training was interrupted, or ran out of epochs."""
     if net.interrupted_:
         warnings.warn(
             f"Training was interrupted after epoch {len(net.history)}; the best weights are kept.",

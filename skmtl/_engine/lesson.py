@@ -1,28 +1,15 @@
-"""What there is to learn: a table on the device, and what it looks like.
-
-Shapes: m rows of inputs, n labelled rows, d features, T tasks.
-"""
+"""What there is to learn. Shapes: m rows of inputs, n labelled rows, d features, T tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl._build import decay
-from skmtl._table import (
-    PRECISE,
-    labelled_rows,
-    linear_fits,
-    merge_equal_rows,
-    scaled,
-    to_device,
-    warn_if_unscaled,
-)
 from skmtl.sharing import Network
 from skmtl.targets import Container, Targets, stratify
 from skmtl.tasks import Task, TaskLosses
@@ -36,8 +23,17 @@ from skmtl.training import (
     validation_split,
 )
 
-if TYPE_CHECKING:
-    from skmtl._engine import Plan
+from .build import decay
+from .plan import Plan
+from .table import (
+    PRECISE,
+    labelled_rows,
+    linear_fits,
+    merge_equal_rows,
+    scaled,
+    to_device,
+    warn_if_unscaled,
+)
 
 
 class Lesson:
@@ -74,15 +70,14 @@ class Lesson:
             own = x if where is None else x[torch.from_numpy(where)]
             rows = own.keys() if isinstance(own, SparseRows) else own.cpu().numpy()
             first, table = merge_equal_rows(rows, table)
-            if (
-                where is None
-            ):  # nobody else learns from x: cut it, so that no batch looks up its rows
+            if where is None:  # x is ours alone: cut it, so that no batch looks up its rows
                 x = x[torch.from_numpy(first)]
             else:
                 where = where[first]
         self.table, self.criterion = table, criterion
         self.labelled = labelled_rows(table)
-        self.n_apart, self.draw = len(self.labelled), cast(Any, None)
+        self.n_apart = len(self.labelled)
+        self.draw: Any = None
         device, weight = str(x.device), table.weight
         self.data = TrainingData(
             x,

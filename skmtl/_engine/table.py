@@ -86,6 +86,7 @@ def inputs_to_device(X: Any, device: str) -> Tensor | SparseRows:
 
 
 def to_device(array: np.ndarray, device: str) -> Tensor:
+    """Return the array as a tensor on the device, without a copy where that is the CPU."""
     if any(step < 0 for step in array.strides):
         array = array.copy()  # torch knows no negative strides
     with warnings.catch_warnings():
@@ -101,6 +102,7 @@ def scaled(weight: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def warn_if_unscaled(data: TrainingData, labelled: Tensor, names: Sequence[str] | None) -> None:
+    """Warn of inputs that are far from standardised, naming the worst column."""
     some = labelled[:: max(1, len(labelled) // LOOK)].to(data.x.device)
     inputs = data.inputs(some.unsqueeze(0))[0]
     size = inputs.double().square().mean(0).sqrt().cpu().numpy()

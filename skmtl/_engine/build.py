@@ -6,7 +6,6 @@ Shapes: n rows, d features, T tasks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +17,11 @@ from skmtl.targets import Targets
 from skmtl.tasks import TaskLosses
 from skmtl.training import Bounds, MultiTaskModule
 
+from .plan import Plan
 
-def architecture_of(n_features: int, criterion: TaskLosses, plan: Any) -> Architecture:
+
+def architecture_of(n_features: int, criterion: TaskLosses, plan: Plan) -> Architecture:
+    """Sizes of the network, its tasks in the engine's order."""
     return Architecture(
         n_features=n_features if plan.trunk is None else plan.trunk.width,
         trunk=plan.trunk,
@@ -46,7 +48,7 @@ def build_module(
 
 
 def check_same(
-    module: MultiTaskModule, architecture: Architecture, plan: Any, n_members: int
+    module: MultiTaskModule, architecture: Architecture, plan: Plan, n_members: int
 ) -> None:
     """Raise if training cannot go on from this module because something else is asked for now."""
     was, sharing = module.built_for
@@ -55,7 +57,7 @@ def check_same(
         for name in vars(was)
         if getattr(was, name) != getattr(architecture, name)
     ]
-    if not equal(sharing, plan.sharing):
+    if not same_scheme(sharing, plan.sharing):
         changed.append(f"sharing (was {sharing!r}, now {plan.sharing!r})")
     if module.n_members != n_members:
         changed.append(f"n_members (was {module.n_members}, now {n_members})")
@@ -66,7 +68,7 @@ def check_same(
         )
 
 
-def equal(one: Sharing, other: Sharing) -> bool:
+def same_scheme(one: Sharing, other: Sharing) -> bool:
     """Whether two schemes are of one class and have equal parameters, arrays compared by value."""
     ours, theirs = one.get_params(), other.get_params()
     return type(one) is type(other) and all(np.array_equal(ours[k], theirs[k]) for k in ours)
