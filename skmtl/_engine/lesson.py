@@ -88,6 +88,13 @@ class Lesson:
         self._splits: dict[Any, Rows] = {}
 
     @cached_property
+    def n_labels(self) -> list[int]:
+        """Labels of each task, in the engine's order."""
+        if self.table.weight is None:
+            return [len(self.labelled)] * self.table.n_tasks
+        return (self.table.weight > 0).sum(axis=0).tolist()
+
+    @cached_property
     def bounds(self) -> Bounds:
         """Where inputs are clipped."""
         return clip_bounds(self.data, self.labelled)

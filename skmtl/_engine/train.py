@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +19,7 @@ from torch import Generator, Tensor
 from skmtl import _parameters
 from skmtl.consolidation import Consolidation
 from skmtl.schedules import Joint, Tasks, Timetable
-from skmtl.sharing import Architecture, NoSharing
-from skmtl.targets import Targets
+from skmtl.sharing import NoSharing
 from skmtl.tasks import TaskLosses
 from skmtl.training import (
     FORWARD_ROWS,
@@ -33,7 +31,6 @@ from skmtl.training import (
     MultiTaskNet,
     Ready,
     Rows,
-    TrainingData,
 )
 from skmtl.weighting import FixedWeights, Setting, Weighting, same
 
@@ -54,11 +51,11 @@ def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_ep
 
     ``one_epoch`` is for a single epoch, without validation, that keeps the optimizer's state.
     """
-    table, criterion, labelled, data = lesson.table, lesson.criterion, lesson.labelled, lesson.data
-    _require_labels(table, labelled, plan, criterion, one_epoch=one_epoch)
+    criterion, labelled = lesson.criterion, lesson.labelled
+    _require_labels(lesson, plan, one_epoch=one_epoch)
     net = previous if one_epoch and previous is not None and previous.incremental else None
     n_members = _count_members(plan, len(labelled), previous)
-    architecture = architecture_of(data.x.shape[1], criterion, plan)
+    architecture = architecture_of(lesson.data.x.shape[1], criterion, plan)
     if previous is not None:
         check_same(previous.module_, architecture, plan, n_members)
     rows = Rows(labelled.expand(n_members, -1), None, draw=lesson.draw)
@@ -76,17 +73,16 @@ def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_ep
         else:
             module = previous.module_
         net = _build_net(module, criterion, plan, generators, incremental=one_epoch)
-    decay_of = partial(lesson.decay, alpha=plan.alpha)
-    single_task = partial(_single_task_losses, plan, lesson, rows, architecture, seeds, decay_of)
+    single_task_losses = partial(_single_task_losses, plan, lesson, rows, seeds)
     net.ask(
         lr=plan.learning_rate,
-        decay=decay_of(module.network),
-        weighting=_start_weighting(net, plan, criterion, data, single_task),
+        decay=lesson.decay(module.network, plan.alpha),
+        weighting=_start_weighting(net, plan, lesson, single_task_losses),
         schedule=_timetable(seeds, plan, lesson),
         consolidation=_start_consolidation(plan, previous, net),
     )
     net.batch_size = _batch_size(plan, len(labelled))
-    return Ready(net, data, rows)
+    return Ready(net, lesson.data, rows)
 
 
 def train(ready: Ready) -> MultiTaskNet:
@@ -97,24 +93,20 @@ def train(ready: Ready) -> MultiTaskNet:
 
 
 def _start_weighting(
-    net: MultiTaskNet,
-    plan: Plan,
-    criterion: TaskLosses,
-    data: TrainingData,
-    single_task_losses: Callable[[], Tensor],
+    net: MultiTaskNet, plan: Plan, lesson: Lesson, single_task_losses: Callable[[], Tensor]
 ) -> Weighting:
     """Return the weighting asked for, ready; part by part, the one that is there if it is equal."""
     before = getattr(net, "weighting", None)
     if before is not None and same(before, plan.weighting):
         return before
-    network = net.module.network
+    network, data = net.module.network, lesson.data
     row = data.inputs(data.values.new_zeros(1, 1).long()).expand(len(net.generators), 1, -1)
     with torch.no_grad():
         has_features = network.eval().features(row) is not None
     plan.weighting.start(
         Setting(
             task_names=net.task_names,
-            task_order=criterion.order,
+            task_order=lesson.criterion.order,
             generators=net.generators,
             like=data.values.new_empty(0),
             scheme=repr(plan.sharing),
@@ -139,27 +131,20 @@ def _start_consolidation(
     return asked
 
 
-def _single_task_losses(
-    plan: Plan,
-    lesson: Lesson,
-    rows: Rows,
-    architecture: Architecture,
-    seeds: Sequence[int],
-    decay_of: Callable[[Any], dict[str, float | Tensor]],
-) -> Tensor:
+def _single_task_losses(plan: Plan, lesson: Lesson, rows: Rows, seeds: Sequence[int]) -> Tensor:
     """Lowest validation loss (K, T) of a network per task, on the same rows and splits."""
     lowest, data, criterion = LowestLosses(), lesson.data, lesson.criterion
     plan = replace(plan, callbacks=[lowest], verbose=0, sharing=NoSharing(), schedule=Joint())
     plan = replace(plan, weighting=FixedWeights([1.0] * len(plan.names)))
     generators = [Generator().manual_seed(seed) for seed in seeds]
+    architecture = architecture_of(data.x.shape[1], criterion, plan)
     module = build_module(lesson.around(plan), architecture, plan.sharing, generators)
     net = _build_net(module, criterion, plan, generators, incremental=False)
-    tasks = Tasks(plan.names, [])
     net.ask(
         lr=plan.learning_rate,
-        decay=decay_of(module.network),
-        weighting=_start_weighting(net, plan, criterion, data, lambda: torch.empty(0)),
-        schedule=Timetable([(plan.schedule, tasks, seed) for seed in seeds], criterion.order),
+        decay=lesson.decay(net.module.network, plan.alpha),
+        weighting=_start_weighting(net, plan, lesson, lambda: torch.empty(0)),
+        schedule=_timetable(seeds, plan, lesson),
     )
     net.batch_size = _batch_size(plan, len(lesson.labelled))
     net.partial_fit((data, rows))
@@ -171,16 +156,11 @@ def _single_task_losses(
 
 def _timetable(seeds: Sequence[int], plan: Plan, lesson: Lesson) -> Timetable:
     """Return the schedule of every member."""
-    table, criterion = lesson.table, lesson.criterion
-    counts = [len(lesson.labelled)] * table.n_tasks
-    if table.weight is not None:
-        counts = (table.weight > 0).sum(axis=0).tolist()
-    at = np.argsort(criterion.order)  # the engine's position of each task of the table
-    ease = None
-    if plan.schedule.asks_ease:
-        ease = [lesson.ease[t] for t in at]
-    tasks = Tasks(plan.names, [counts[t] for t in at], ease)
-    return Timetable([(plan.schedule, tasks, seed) for seed in seeds], criterion.order)
+    order = lesson.criterion.order
+    at = np.argsort(order)  # the engine's position of each task of the table
+    ease = [lesson.ease[t] for t in at] if plan.schedule.asks_ease else None
+    tasks = Tasks(plan.names, [lesson.n_labels[t] for t in at], ease)
+    return Timetable([(plan.schedule, tasks, seed) for seed in seeds], order)
 
 
 def warn_of_the_end(net: MultiTaskNet) -> None:
@@ -200,15 +180,11 @@ def warn_of_the_end(net: MultiTaskNet) -> None:
         )
 
 
-def _require_labels(
-    table: Targets, labelled: Tensor, plan: Plan, criterion: TaskLosses, *, one_epoch: bool
-) -> None:
+def _require_labels(lesson: Lesson, plan: Plan, *, one_epoch: bool) -> None:
     """Raise where a task has nothing to learn from; partial_fit asks for one label of any task."""
-    counts = np.full(table.n_tasks, len(labelled))
-    if table.weight is not None:
-        counts = (table.weight > 0).sum(axis=0)
-    empty = [plan.task_names[t] for t, n in zip(criterion.order, counts, strict=True) if n == 0]
-    if empty and (not one_epoch or len(empty) == table.n_tasks):
+    counts = zip(lesson.criterion.order, lesson.n_labels, strict=True)
+    empty = [plan.task_names[t] for t, n in counts if n == 0]
+    if empty and (not one_epoch or len(empty) == len(lesson.n_labels)):
         raise ValueError(
             f"Task {empty[0]!r} has no label with a weight above zero. Leave the column out, or give "
             "it a label."
