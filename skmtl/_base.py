@@ -26,7 +26,7 @@ from skmtl import (
     targets,
     tasks,
 )
-from skmtl._engine import Lesson, Reading
+from skmtl._engine import Lesson, Plan, Reading
 from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.streaming import rows_of
@@ -211,14 +211,14 @@ class BaseMultiTask(FittedMultiTask):
         x = _engine.inputs_to_device(X, device)
         reading = self._read(x, y, sample_weight, first=first, classes=classes, qid=qid)
         previous = None if first else copied(self.net_)  # ours stays if training fails
-        ready = self._make_ready(reading, previous=previous, one_epoch=one_epoch)
+        plan = self._plan(list(reading.prepared))
+        ready = self._make_ready(reading, plan, previous=previous, one_epoch=one_epoch)
         net = _engine.train(_fit_tasks.drawing(ready, shares))
         self._keep(net, reading, ready, go_on=one_epoch and not first)
         return self
 
-    def _make_ready(self, reading: Reading, *, previous=None, one_epoch=False) -> Ready:
+    def _make_ready(self, reading: Reading, plan: Plan, *, previous=None, one_epoch=False) -> Ready:
         """Do what comes between reading and training."""
-        plan = self._plan(reading.prepared, _parameters.check_device(self.device))
         ready = _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
         _engine.require_held_out_rows(reading.prepared, ready, first=previous is None)
         if previous is None:
@@ -324,12 +324,11 @@ class BaseMultiTask(FittedMultiTask):
     def _accept_kind(self, task: Task, column: Column) -> None:
         """Raise if the estimator has no room for this kind of task."""
 
-    def _plan(self, prepared: dict[Any, Task], device: str) -> _engine.Plan:
-        """Everything the parameters ask of the engine, resolved and checked."""
-        names = list(prepared)
+    def _plan(self, names: list[Any]) -> Plan:
+        """Everything the parameters ask of the engine for these tasks, resolved and checked."""
         if len(set(map(str, names))) < len(names):
             raise ValueError(f"y must have column names that differ in print. Found {names}.")
-        return _engine.Plan(
+        return Plan(
             feature_names=getattr(self, "feature_names_in_", None),
             names=names,
             weighting=_parameters.resolve_loss_weights(self.loss_weights, names),
@@ -353,7 +352,7 @@ class BaseMultiTask(FittedMultiTask):
             n_members=self.n_members,
             callbacks=_parameters.check_callbacks(self.callbacks),
             consolidation=_parameters.resolve_consolidation(self.consolidation),
-            device=device,
+            device=_parameters.check_device(self.device),
             random_state=self.random_state,
             verbose=int(self.verbose),
         )

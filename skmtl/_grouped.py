@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from skmtl import _engine, _parameters
-from skmtl._engine import Lesson
+from skmtl._engine import Lesson, Plan
 from skmtl.schedules import Joint
 from skmtl.sharing import Network
 from skmtl.targets import Targets
@@ -26,7 +26,7 @@ from skmtl.tasks import GroupedLosses, Task, TaskLosses
 from skmtl.training import (
     FORWARD_ROWS,
     Bounds,
-    MultiTaskModule,
+    MultiTaskNet,
     Rows,
     TrainingData,
     clip_bounds,
@@ -64,7 +64,11 @@ class GroupedLesson(Lesson):
         if self.table.weight is not None:
             counts = self.table.weight[:, 0].astype(float)
         self.totals = np.bincount(self._task_of_row, counts, minlength=len(weights))
-        criterion.set_totals(torch.from_numpy(self.totals).to(like))
+        self.tell_totals(criterion)
+
+    def tell_totals(self, criterion: GroupedLosses) -> None:
+        """Tell a criterion, ours or that of a net that goes on, the label weight of each task."""
+        criterion.set_totals(criterion.share.new_tensor(self.totals))
 
     @property
     def _task_of_row(self) -> np.ndarray:
@@ -110,24 +114,50 @@ class GroupedLesson(Lesson):
         return Rows(self.labelled[torch.from_numpy(train)], self.labelled[torch.from_numpy(valid)])
 
 
-def gathered_plan(plan: _engine.Plan, name: Any, task: Task) -> _engine.Plan | None:
-    """Return the plan for tasks that are gathered; None if what it asks for looks at all tasks.
+def lesson_of(
+    features: np.ndarray, tasks: np.ndarray, table: Targets, task: Task, plan: Plan, name: Any
+) -> tuple[Lesson, Plan]:
+    """What there is to learn, gathered where nothing looks at all tasks, else wide; the plan for it.
 
-    ``plan`` is the one for a column per task. ``name`` is that of the target, ``task`` what it is.
+    Parameters
+    ----------
+    features : ndarray of shape (n, d)
+    tasks : ndarray of int, shape (n,)
+        Number of each row's task.
+    table : Targets
+        Of the one target, which is ``task`` and called ``name``.
+    plan : Plan
+        What is asked for, of a column per task.
     """
-    sharing = plan.sharing.gathered(len(plan.names))
-    fixed = type(plan.weighting) is FixedWeights and type(plan.schedule) is Joint
-    if (
-        sharing is None
-        or not fixed
-        or task.n_constants
-        or _parameters.read_gradients(plan.callbacks)
-    ):
-        return None
-    return replace(plan, names=[name], weighting=FixedWeights([1.0]), sharing=sharing)
+    n_tasks, found = len(plan.names), _that_looks_at_all_tasks(plan, task)
+    if found is not None:
+        _require_few(n_tasks, len(features), task, *found)
+        x = _engine.to_device(features, plan.device)
+        return Lesson(x, _widened(table, tasks, n_tasks), TaskLosses([task] * n_tasks)), plan
+    x = _engine.to_device(_with_tasks(features, tasks), plan.device)
+    table = Targets(_with_tasks(table.values, tasks), table.weight, 1)
+    lesson = GroupedLesson(x, table, task, np.array(plan.weighting.weights))
+    sharing: Any = plan.sharing.gathered(n_tasks)  # is there: nothing was found
+    plan = replace(plan, names=[name], weighting=FixedWeights([1.0]), sharing=sharing)
+    return lesson, plan
 
 
-def require_few(plan: _engine.Plan, n_rows: int, task: Task) -> None:
+def _that_looks_at_all_tasks(plan: Plan, task: Task) -> tuple[str, str] | None:
+    """What is asked for that looks at all tasks at every row, and what does not; None: nothing."""
+    if plan.sharing.gathered(len(plan.names)) is None:
+        return f"sharing={plan.sharing!r}", "sharing='hard'"
+    if type(plan.weighting) is not FixedWeights:
+        return f"loss_weights={plan.weighting!r}", "None, a dict or an array of weights"
+    if task.n_constants:
+        return f"tasks={task!r}", "a kind of task whose outputs all depend on the inputs"
+    if type(plan.schedule) is not Joint:
+        return f"schedule={plan.schedule!r}", "schedule='joint'"
+    if _parameters.read_gradients(plan.callbacks):
+        return f"callbacks={plan.callbacks!r}", "callbacks that read no gradients"
+    return None
+
+
+def _require_few(n_tasks: int, n_rows: int, task: Task, found: str, cure: str) -> None:
     """Raise if a column per task would be too much, or could not be tuned."""
     if task.tunes:
         raise ValueError(
@@ -135,27 +165,15 @@ def require_few(plan: _engine.Plan, n_rows: int, task: Task) -> None:
             "'hard', fixed loss_weights and schedule='joint' where rows have a task each. Give it a "
             "number to use others."
         )
-    n_tasks = len(plan.names)
-    if n_tasks * n_rows <= WIDE_LABELS:
-        return
-    if plan.sharing.gathered(n_tasks) is None:
-        found = f"sharing={plan.sharing!r}", "sharing='hard'"
-    elif type(plan.weighting) is not FixedWeights:
-        found = f"loss_weights={plan.weighting!r}", "None, a dict or an array of weights"
-    elif task.n_constants:
-        found = f"tasks={task!r}", "a kind of task whose outputs all depend on the inputs"
-    elif type(plan.schedule) is not Joint:
-        found = f"schedule={plan.schedule!r}", "schedule='joint'"
-    else:
-        found = f"callbacks={plan.callbacks!r}", "callbacks that read no gradients"
-    raise ValueError(
-        f"Parameter {found[0]} looks at all tasks at every row, and {n_tasks} tasks of {n_rows} rows "
-        f"are too many for that: their product may be {WIDE_LABELS:,} at most. Use {found[1]}, which "
-        "looks at the tasks of a batch only."
-    )
+    if n_tasks * n_rows > WIDE_LABELS:
+        raise ValueError(
+            f"Parameter {found} looks at all tasks at every row, and {n_tasks} tasks of {n_rows} rows "
+            f"are too many for that: their product may be {WIDE_LABELS:,} at most. Use {cure}, which "
+            "looks at the tasks of a batch only."
+        )
 
 
-def with_tasks(values: np.ndarray, tasks: np.ndarray) -> np.ndarray:
+def _with_tasks(values: np.ndarray, tasks: np.ndarray) -> np.ndarray:
     """Values (n, m) and the number of each row's task after them.
 
     Small integers, bytes of images say, become wide enough for the numbers.
@@ -168,7 +186,7 @@ def with_tasks(values: np.ndarray, tasks: np.ndarray) -> np.ndarray:
     return out
 
 
-def widened(table: Targets, tasks: np.ndarray, n_tasks: int) -> Targets:
+def _widened(table: Targets, tasks: np.ndarray, n_tasks: int) -> Targets:
     """Spread a table of one target over a column per task; in the others, a row has no label."""
     n, width = table.values.shape
     rows = np.arange(n)
@@ -179,15 +197,19 @@ def widened(table: Targets, tasks: np.ndarray, n_tasks: int) -> Targets:
     return Targets(values.reshape(n, -1), weight, n_tasks)
 
 
-def infer_own(
-    module: MultiTaskModule, task: Task, X: np.ndarray, tasks: np.ndarray, n_tasks: int
+def infer(
+    net: MultiTaskNet, task: Task, features: np.ndarray, tasks: np.ndarray, n_tasks: int
 ) -> np.ndarray:
-    """Activated outputs (n, m) of each row's task from a network with outputs for all tasks.
+    """Activated outputs (n, m) of each row's task.
 
     A task of -1 gets the mean of all tasks' outputs, before they are activated.
     """
+    module = net.module_
+    if module.network.gathers:
+        [outputs] = _engine.infer(module, net.criterion_, _with_tasks(features, tasks))
+        return outputs
     one, chunks = TaskLosses([task]), []
-    x, own = (_engine.to_device(a, str(module.low.device)) for a in (X, tasks))
+    x, own = (_engine.to_device(a, str(module.low.device)) for a in (features, tasks))
     size = max(1, FORWARD_ROWS // n_tasks)
     with torch.inference_mode():
         for rows, mine in zip(x.split(size), own.split(size), strict=True):

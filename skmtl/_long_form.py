@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
-from skmtl import _engine, _grouped, _inputs, _parameters, _queries, targets, tasks
+from skmtl import _engine, _grouped, _inputs, _parameters, _queries, targets
 from skmtl._base import BaseMultiTask
 from skmtl._checks import check_choice
-from skmtl._engine import Lesson, Reading
+from skmtl._engine import Plan, Reading
 from skmtl._grouped import GroupedLesson
-from skmtl._task_labels import OfTasks, labels_of, numbered, positions, scores_by_task
+from skmtl._task_labels import OfTasks, labels_of, numbered, positions
+from skmtl.metrics.by_row import scores_by_task
 from skmtl.streaming import inputs_of, rows_of
-from skmtl.targets import Targets
 from skmtl.training import copied
 
 
@@ -235,7 +235,7 @@ class LongForm(BaseMultiTask):
         [column], [weights] = targets.weigh_columns([column], weight)
         task.encode(column.labels, name=column.name)  # refuses labels it does not know
         of_row = labels_of(X, self.task_column)[1][column.mask]
-        return scores_by_task(task, of_row, column.labels, predicted[column.mask], weights)
+        return scores_by_task(task.kind, of_row, column.labels, predicted[column.mask], weights)
 
     def to_torch(self, preprocessing=None):
         """Make one torch module of this fitted estimator; see `MultiTaskClassifierRegressor`.
@@ -278,42 +278,43 @@ class LongForm(BaseMultiTask):
         return OfTasks(inputs_of(X), sample_task)
 
     def _learn_or_raise(self, X, y, sample_weight, *, first, classes, one_epoch, shares, qid):
-        told = {"first": first, "classes": classes, "one_epoch": one_epoch, "shares": shares}
+        told = {"first": first, "classes": classes, "one_epoch": one_epoch}
         check_choice(self.unseen, "unseen", ["shared", "error"])
-        if isinstance(X, OfTasks) and X.task is None and self.task_column is None:
-            if not first:
-                self._require_tasks(X)
-            X = X.X  # the last fit had tasks of rows, this one has none
-        if not isinstance(X, OfTasks):
-            if not first and hasattr(self, "task_labels_"):
-                self._require_tasks(OfTasks(X, None))
-            if self.task_column is not None:
+        if isinstance(X, OfTasks) and (X.task is not None or self.task_column is not None):
+            if qid is not None:
                 raise ValueError(
-                    "The tasks are columns of y here: task_column must be None then. Found "
-                    f"{self.task_column!r}."
+                    "qid needs a column of y per task. Found rows that have a task each."
                 )
-            vars(self).pop("task_labels_", None)
-            return super()._learn_or_raise(X, y, sample_weight, qid=qid, **told)
-        _queries.refuse(qid)
+            return self._learn_rows(X, y, sample_weight, **told)
+        if not first and hasattr(self, "task_labels_"):
+            self._require_tasks(OfTasks(X, None))
+        if self.task_column is not None:
+            raise ValueError(
+                "The tasks are columns of y here: task_column must be None then. Found "
+                f"{self.task_column!r}."
+            )
+        vars(self).pop("task_labels_", None)
+        X = X.X if isinstance(X, OfTasks) else X
+        return super()._learn_or_raise(X, y, sample_weight, shares=shares, qid=qid, **told)
+
+    def _learn_rows(self, X: OfTasks, y, sample_weight, *, first, classes, one_epoch):
+        """Learn from rows that have a task each."""
         _parameters.check_numbers(self)
         device = _parameters.check_device(self.device)
         features, labels = self._take_apart(X, reset=first)
-        n = len(labels)
-        dtype = _engine.precision(n, device) if first else self.module_.dtype
+        dtype = _engine.precision(len(labels), device) if first else self.module_.dtype
         features = _inputs.read_features(self, features, dtype, first=first)
-        reading, plan = self._read_long(features, labels, y, sample_weight, first, classes)
+        reading, plan = self._read_rows(features, labels, y, sample_weight, first, classes)
         previous = None if first else copied(self.net_)
-        ready = _engine.prepare(reading.lesson, plan, previous=previous, one_epoch=one_epoch)
+        ready = self._make_ready(reading, plan, previous=previous, one_epoch=one_epoch)
         if isinstance(reading.lesson, GroupedLesson):  # a net that goes on has earlier totals
-            own = ready.net.criterion_
-            own.set_totals(reading.lesson.criterion.share.new_tensor(reading.lesson.totals))
-        _engine.require_held_out_rows(reading.prepared, ready, first=first)
+            reading.lesson.tell_totals(ready.net.criterion_)
         self._keep(_engine.train(ready), reading, ready, go_on=one_epoch and not first)
         return self
 
-    def _read_long(
+    def _read_rows(
         self, features: np.ndarray, labels: np.ndarray, y: Any, sample_weight: Any, first, classes
-    ) -> tuple[Reading, _engine.Plan]:
+    ) -> tuple[Reading, Plan]:
         """Read the target, number the tasks, and choose the way the engine goes."""
         n = len(features)
         [column], container, [weights] = self._read_target(n, y, sample_weight, first)
@@ -330,19 +331,8 @@ class LongForm(BaseMultiTask):
         _queries.attach([column], [task], None)  # refuses what ranks
         dtype = np.float64 if features.dtype == np.float64 else np.float32
         table = targets.encode([column], [task], [weights], dtype=dtype)
-        names = dict.fromkeys(self.task_labels_.tolist(), task)
-        plan = self._plan(names, _parameters.check_device(self.device))
-        gathered = _grouped.gathered_plan(plan, column.name, task)
-        if gathered is None:
-            _grouped.require_few(plan, n, task)
-            table = _grouped.widened(table, own, len(names))
-            x = _engine.to_device(features, plan.device)
-            lesson = Lesson(x, table, tasks.TaskLosses([task] * len(names)))
-        else:
-            x = _engine.to_device(_grouped.with_tasks(features, own), plan.device)
-            table = Targets(_grouped.with_tasks(table.values, own), table.weight, 1)
-            lesson = GroupedLesson(x, table, task, np.array(plan.weighting.weights))
-            plan = gathered
+        plan = self._plan(self.task_labels_.tolist())
+        lesson, plan = _grouped.lesson_of(features, own, table, task, plan, column.name)
         return Reading(prepared, container, {column.name: len(column.labels)}, lesson), plan
 
     def _read_target(self, n: int, y: Any, sample_weight: Any, first: bool) -> Any:
@@ -371,12 +361,8 @@ class LongForm(BaseMultiTask):
         features, labels = self._take_apart(X, reset=False)
         features = _inputs.read_features(self, features, self.module_.dtype, first=False)
         own = self._positions(labels, where=None)
-        if self.module_.network.gathers:
-            return _engine.infer(
-                self.module_, self.net_.criterion_, _grouped.with_tasks(features, own)
-            )
         [task] = self.tasks_.values()
-        return [_grouped.infer_own(self.module_, task, features, own, len(self.task_labels_))]
+        return [_grouped.infer(self.net_, task, features, own, len(self.task_labels_))]
 
     def _take_apart(self, X: OfTasks, *, reset: bool) -> tuple[Any, np.ndarray]:
         """Features, not checked yet, and the label of each row's task."""

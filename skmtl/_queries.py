@@ -51,12 +51,6 @@ def number(qid: Any, n_rows: int) -> np.ndarray | None:
     return codes + 1
 
 
-def refuse(qid: Any) -> None:
-    """Raise where there is no room for queries."""
-    if qid is not None:
-        raise ValueError("qid needs a column of y per task. Found rows that have a task each.")
-
-
 def attach(
     columns: Sequence[Column], tasks: Sequence[Task | None], codes: np.ndarray | None
 ) -> list[Column]:

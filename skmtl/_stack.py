@@ -81,7 +81,8 @@ def plan_stacks(
             job.reading = _read(job, readings, inputs)
             # names and number of features; what they hold was checked when they were read
             validate_data(job.estimator, job.X, skip_check_array=True)
-            job.ready = job.estimator._make_ready(job.reading)
+            plan = job.estimator._plan(list(job.reading.prepared))
+            job.ready = job.estimator._make_ready(job.reading, plan)
         except Exception as error:  # noqa: BLE001
             job.error = error
             continue

@@ -1,19 +1,16 @@
-"""The task that each row of a table says it belongs to, and the scores of each such task.
+"""The task that each row of a table says it belongs to.
 
 In: X with a column of tasks, or X and the task of each row. Shapes: n rows, d features, T tasks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length
-
-from skmtl.tasks import Task
 
 MAX_TASKS = 2**24  # float32 counts no further
 
@@ -83,36 +80,6 @@ def numbered(labels: np.ndarray) -> np.ndarray:
     if len(found) > MAX_TASKS:
         raise ValueError(f"There may be {MAX_TASKS:,} tasks at most. Found {len(found):,}.")
     return found
-
-
-def scores_by_task(
-    task: Task, of_row: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray, weight: Sequence[float]
-) -> pd.DataFrame:
-    """Table of scores, a row a task; each from sums over its rows."""
-    codes, names = pd.factorize(of_row, sort=True)
-    w = np.asarray(weight, dtype=float)
-
-    def total(values: Any) -> np.ndarray:
-        return np.bincount(codes, values, minlength=len(names))
-
-    table: dict[str, Any] = {
-        "kind": task.kind,
-        "n_labels": np.bincount(codes, minlength=len(names)),
-    }
-    weights = total(w)
-    if task.kind == "classification":
-        table["accuracy"] = total(w * (y_true == y_pred)) / weights
-    else:
-        error = y_pred.astype(float) - y_true.astype(float)
-        squares = total(w * error**2)
-        mean = total(w * y_true) / weights
-        spread = total(w * (y_true - mean[codes]) ** 2)
-        undefined = (table["n_labels"] < 2) | (spread == 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            table["r2"] = np.where(undefined, np.nan, 1 - squares / spread)
-        table["mae"] = total(w * np.abs(error)) / weights
-        table["rmse"] = np.sqrt(squares / weights)
-    return pd.DataFrame(table, index=pd.Index(names, name="task"))
 
 
 def positions(

@@ -110,7 +110,7 @@ def test_a_validation_split_parts_no_query_and_has_grades_to_tell_on_both_sides(
 
 def ready(est, X, y, qid):
     lesson = (reading := est._read(torch.from_numpy(X), y, None, qid=qid)).lesson
-    return lesson, est._make_ready(reading)
+    return lesson, est._make_ready(reading, est._plan(list(reading.prepared)))
 
 
 @pytest.mark.parametrize("task", [RankingTask(), "regression"])

@@ -122,7 +122,7 @@ def _join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> Non
     weights = [np.ones(len(c.labels)) for c in columns]
     encoded = targets.encode(columns, criterion.tasks, weights, dtype=source.module_.dtype)
     lesson = Lesson(_engine.to_device(X, device), encoded, criterion)
-    plan = replace(new._plan(prepared, device), n_members=source.module_.n_members)
+    plan = replace(new._plan(names), n_members=source.module_.n_members)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it was said when the new tasks were read
         ready = _engine.prepare(lesson, plan, previous=None, one_epoch=True)
