@@ -147,9 +147,8 @@ class InferenceModule(nn.Module):
         x = self.scalings(x).to(body.low.dtype)
         x = body.bent(x)
         groups = self.losses.activate(network(x.expand(body.n_members, *x.shape)))
-        engine = [group[:, i] for group in groups for i in range(group.shape[1])]
-        columns = dict(zip(self.losses.order, engine, strict=True))
-        return {name: columns[t].to(self.unit.dtype) for t, name in enumerate(self.tasks)}
+        outputs = zip(self.tasks, self.losses.by_task(groups), strict=True)
+        return {name: own.to(self.unit.dtype) for name, own in outputs}
 
     def _named(self, activated: dict[str, Tensor]) -> dict[str, Tensor]:
         outputs: dict[str, Tensor] = {}

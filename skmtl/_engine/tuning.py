@@ -78,6 +78,4 @@ def _chunks(
     with torch.inference_mode():
         for rows in valid.split(max(1, FORWARD_ROWS // len(valid)), dim=1):
             groups = criterion.activate_members(module(ready.data.inputs(rows)))
-            engine = [group[:, :, i] for group in groups for i in range(group.shape[2])]
-            columns = dict(zip(criterion.order, engine, strict=True))
-            yield rows, [columns[t] for t in range(len(columns))]
+            yield rows, criterion.by_task(groups)

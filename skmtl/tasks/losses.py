@@ -7,9 +7,8 @@ cost one subtraction, not twenty. Inside the engine tasks therefore stand in `or
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -123,9 +122,9 @@ class TaskLosses(nn.Module):
         parts = zip(self.groups, self._outputs(outputs), strict=True)
         return [g.task.activate(o) for g, o in parts]
 
-    def by_task(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        """Arrays (n, G, m) of the groups as arrays (n, m) of the tasks, in the table's order."""
-        engine = [array[:, i] for array in arrays for i in range(array.shape[1])]
+    def by_task(self, groups: list[Any]) -> list[Any]:
+        """Arrays or tensors (..., G, m) of the groups as those of the tasks, in the table's order."""
+        engine = [group[..., i, :] for group in groups for i in range(group.shape[-2])]
         columns = dict(zip(self.order, engine, strict=True))
         return [columns[t] for t in range(len(columns))]
 
