@@ -141,7 +141,7 @@ TARGETS = {
     "mixed labels": (
         Y.assign(kind=["a", 1, 2] * 10),
         ValueError,
-        "Task 'kind': class labels",
+        "Task 'kind' must hold class labels",
         "one type",
     ),
     "complex": (X[:, :1] + 1j, ValueError, "Complex data not supported"),

@@ -46,9 +46,9 @@ MAY_IMPORT = {
         "tasks",
     },
     "_queries": {"_engine", "targets", "tasks", "training"},
-    "metrics": {"_checks", "_html", "_parameters", "_queries", "_spans", "targets"},
+    "metrics": {"_checks", "_html", "_parameters", "_queries", "_spans", "targets", "tasks"},
     "inspection": {"_checks", "_html", "_spans", "metrics", "model_selection"},
-    "meta": {"_checks", "_parameters", "_versioned", "targets"},
+    "meta": {"_checks", "_parameters", "_versioned", "targets", "tasks"},
     "transfer": {
         "_base",
         "_checks",

@@ -232,7 +232,7 @@ BAD = {
     "CountTask accepts whole numbers": (CountTask(), [0.5, 2] * 9),
     "quantiles must be distinct numbers in": (QuantileTask([0.5, 0.5]), [0.5, 2] * 9),
     "quantiles must be distinct": (QuantileTask(0.5), [0.5, 2] * 9),
-    "loss must be 'cumulative' or 'coral'": (OrdinalTask(loss="corn"), [1, 2] * 9),
+    r"loss must be one of \['cumulative', 'coral'\]": (OrdinalTask(loss="corn"), [1, 2] * 9),
     "order must be a list of distinct": (OrdinalTask([1, 1]), [1, 2] * 9),
     r"labels \[2\] were not among the classes": (OrdinalTask([1, 3]), [1, 2] * 9),
     "threshold must be a number in": (BinaryTask(1.5), [1, 2] * 9),

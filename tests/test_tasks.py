@@ -854,8 +854,13 @@ REFUSED = {
         "takes 0 and 1, or booleans. Found 3 in column 'q'",
         {"classes": ["p", "q"]},
     ),
-    "ordinal loss": (OrdinalTask(loss="corn"), A, "'cumulative' or 'coral'. Found 'corn'", {}),
-    "ordinal loss, number": (OrdinalTask(loss=1), A, "'cumulative' or 'coral'. Found 1", {}),
+    "ordinal loss": (
+        OrdinalTask(loss="corn"),
+        A,
+        "one of ['cumulative', 'coral']. Found 'corn'",
+        {},
+    ),
+    "ordinal loss, number": (OrdinalTask(loss=1), A, "one of ['cumulative', 'coral']. Found 1", {}),
     "repeated order": (
         OrdinalTask(["a", "a"]),
         B,

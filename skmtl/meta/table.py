@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skmtl._checks import listed
 from skmtl.targets import Column, infer_kind, read_columns, read_weight
+from skmtl.tasks.classification import refuse_fractions, sort_classes
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,8 @@ def read_kind(kind: str, labels: Labels) -> str:
 
 def check_classes(values: np.ndarray, name: str) -> None:
     """Raise for labels that are no classes, or of types that do not sort."""
-    if values.dtype.kind == "f" and np.any(values != np.floor(values)):
-        raise ValueError(
-            f"Unknown label type: continuous. {name} must hold classes. Found "
-            f"{values[values != np.floor(values)][0]}: use kind='regression', or bin the labels."
-        )
-    try:
-        np.unique(values)
-    except TypeError:
-        kinds = sorted({type(v).__name__ for v in values})
-        raise ValueError(
-            f"{name} must hold class labels of one type that sorts. Found {kinds}. Convert them, e.g. "
-            "to strings."
-        ) from None
+    refuse_fractions(values, name, "kind='regression'")
+    sort_classes(values, name)
 
 
 def read_tasks(sample_task: Any, n_rows: int) -> tuple[list[Any], np.ndarray]:

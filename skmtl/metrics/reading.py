@@ -21,6 +21,7 @@ from sklearn.utils import check_consistent_length
 
 from skmtl import _queries, _spans, targets
 from skmtl.targets import Column
+from skmtl.tasks.classification import find_classes
 
 # where a meta-estimator keeps the one that it fitted
 INSIDE = ("best_estimator_", "estimator_", "regressor_", "classifier_")
@@ -190,14 +191,9 @@ def as_numbers(labels: np.ndarray, classes: Any) -> np.ndarray:
     """Labels of a regression as floats, of a classification as positions among its classes."""
     if classes is None:
         return labels.astype(float)
-    try:
-        codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-        unseen = classes[codes] != labels
-    except TypeError:  # labels of a type that does not compare with the classes'
-        codes, unseen = np.zeros(len(labels), int), np.ones(len(labels), bool)
-    if np.any(unseen):
-        shown = list(dict.fromkeys(labels[unseen].tolist()))[:5]
-        raise ValueError(f"its labels {shown} were not among the classes seen in fit")
+    codes, unseen = find_classes(labels, classes)
+    if unseen:
+        raise ValueError(f"its labels {unseen} were not among the classes seen in fit")
     return codes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -77,7 +77,7 @@ class Task(BaseEstimator, ABC):
         """
 
     @abstractmethod
-    def encode(self, labels: np.ndarray, *, name: str) -> np.ndarray:
+    def encode(self, labels: np.ndarray, *, name: Any) -> np.ndarray:
         """Encode present labels, shape (m,), as floats of shape (m, n_values)."""
 
     def label_weight(self, values: np.ndarray) -> np.ndarray | None:
@@ -179,3 +179,17 @@ class Task(BaseEstimator, ABC):
     def as_scorer(self) -> Any:
         """`evaluate` as a scorer of scikit-learn's."""
         return make_scorer(partial(self.evaluate, sample_weight=None))
+
+    def _check_word(self, parameter: str, words: Iterable[str], name: Any) -> None:
+        """Raise unless a parameter of ours is one of ``words``; ``name`` is the column's."""
+        value, words = getattr(self, parameter), list(words)
+        if not isinstance(value, str) or value not in words:
+            raise ValueError(
+                f"Task {name!r}: {type(self).__name__}'s {parameter} must be one of {words}. Found "
+                f"{value!r}."
+            )
+
+
+def listed(value: Any) -> bool:
+    """Whether it is a list, a tuple, or an array or Series of one dimension."""
+    return isinstance(value, list | tuple) or (hasattr(value, "tolist") and np.ndim(value) == 1)

@@ -70,16 +70,13 @@ class BinaryTask(ClassificationTask):
 
     def prepare(self, labels, weight, *, name, classes=None):
         given = self.threshold
-        if not (given == "tuned" if isinstance(given, str) else _is_share(given)):
+        share = isinstance(given, Real) and 0 < float(given) < 1
+        if not share and not (isinstance(given, str) and given == "tuned"):
             raise ValueError(
                 f"Task {name!r}: BinaryTask's threshold must be a number in (0, 1) or 'tuned'. "
                 f"Found {given!r}."
             )
-        if not isinstance(self.metric, str) or self.metric not in METRICS:
-            raise ValueError(
-                f"Task {name!r}: BinaryTask's metric must be one of {list(METRICS)}. Found "
-                f"{self.metric!r}."
-            )
+        self._check_word("metric", METRICS, name)
         super().prepare(labels, weight, name=name, classes=classes)
         if len(self.classes_) > 2:
             raise ValueError(
@@ -142,10 +139,6 @@ class BinaryTask(ClassificationTask):
     @property
     def scorer(self) -> Any:
         return self.as_scorer()  # scikit-learn's "f1" asks for labels 0 and 1
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, Real) and 0 < float(value) < 1
 
 
 def best_threshold(

@@ -52,22 +52,8 @@ class ClassificationTask(Task):
         self.class_weight = class_weight
 
     def prepare(self, labels, weight, *, name, classes=None):
-        if labels.dtype.kind == "f" and np.any(labels != np.floor(labels)):
-            raise ValueError(
-                f"Unknown label type: continuous. Task {name!r} must hold classes. Found "
-                f"{labels[labels != np.floor(labels)][0]}: use 'regression', or bin the column."
-            )
-        known = labels if classes is None else classes
-        try:
-            if classes is not None:
-                sorted(classes)  # an array would make strings of [1, "a"]
-            self.classes_ = np.unique(np.asarray(known))
-        except TypeError:
-            kinds = sorted({type(v).__name__ for v in known})
-            raise ValueError(
-                f"Task {name!r}: class labels must be of one type that sorts. Found {kinds}. "
-                "Convert the column, e.g. to strings."
-            ) from None
+        refuse_fractions(labels, f"Task {name!r}", "'regression'")
+        self.classes_ = sort_classes(labels if classes is None else classes, f"Task {name!r}")
         codes = self.encode(labels, name=name)[:, 0].astype(int)
         if len(self.classes_) == 1:
             warnings.warn(
@@ -114,17 +100,10 @@ class ClassificationTask(Task):
         return weights
 
     def encode(self, labels, *, name):
-        labels = np.asarray(labels)
-        try:
-            codes = np.searchsorted(self.classes_, labels)
-            codes = np.minimum(codes, len(self.classes_) - 1)
-            unknown = self.classes_[codes] != labels
-        except TypeError:
-            codes, unknown = np.zeros(len(labels), int), np.ones(len(labels), bool)
-        if np.any(unknown):
-            shown = list(dict.fromkeys(labels[unknown].tolist()))[:5]
+        codes, unseen = find_classes(np.asarray(labels), self.classes_)
+        if unseen:
             raise ValueError(
-                f"Task {name!r}: labels {shown} were not among the classes seen in fit, "
+                f"Task {name!r}: labels {unseen} were not among the classes seen in fit, "
                 f"{self.classes_.tolist()}."
             )
         return codes[:, None].astype(float)
@@ -178,3 +157,36 @@ class ClassificationTask(Task):
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:
         codes = (np.searchsorted(self.classes_, labels) for labels in (y_true, y_pred))
         return float(accuracy_score(*codes, sample_weight=sample_weight))
+
+
+def refuse_fractions(labels: np.ndarray, whose: str, instead: str) -> None:
+    """Raise for numbers that are no classes; ``instead`` is what to use for them."""
+    if labels.dtype.kind == "f" and np.any(labels != np.floor(labels)):
+        raise ValueError(
+            f"Unknown label type: continuous. {whose} must hold classes. Found "
+            f"{labels[labels != np.floor(labels)][0]}: use {instead}, or bin the labels."
+        )
+
+
+def sort_classes(labels: Any, whose: str) -> np.ndarray:
+    """Distinct labels, sorted, or an error where they are of types that do not sort."""
+    try:
+        if not isinstance(labels, np.ndarray):
+            sorted(labels)  # an array would make strings of [1, "a"]
+        return np.unique(np.asarray(labels))
+    except TypeError:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(
+            f"{whose} must hold class labels of one type that sorts. Found {kinds}. Convert them, "
+            "e.g. to strings."
+        ) from None
+
+
+def find_classes(labels: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    """Position of each label among sorted classes, and the first of those that are not there."""
+    try:
+        codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+        unseen = classes[codes] != labels
+    except TypeError:  # labels of a type that does not compare with the classes'
+        codes, unseen = np.zeros(len(labels), int), np.ones(len(labels), bool)
+    return codes, list(dict.fromkeys(labels[unseen].tolist()))[:5] if np.any(unseen) else []

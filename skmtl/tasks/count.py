@@ -51,6 +51,7 @@ class CountTask(Task):
 
     kind = "regression"
     metric = "d2_poisson"
+    n_outputs = 1
 
     def __init__(self, exposure=None):
         self.exposure = exposure
@@ -103,10 +104,6 @@ class CountTask(Task):
 
     def compared(self, labels):
         return (labels, None) if labels.ndim == 1 else (labels[:, 0] / labels[:, 1], labels[:, 1])
-
-    @property
-    def n_outputs(self) -> int:
-        return 1
 
     @property
     def key(self) -> Hashable:

@@ -54,6 +54,7 @@ class HeteroscedasticRegressionTask(Task):
 
     kind = "regression"
     metric = "r2"
+    n_outputs = 2
 
     def prepare(self, labels, weight, *, name, classes=None):
         refuse_classes(classes, name)
@@ -62,10 +63,6 @@ class HeteroscedasticRegressionTask(Task):
 
     def encode(self, labels, *, name):
         return ((numbers(labels, name) - self.center_) / self.scale_)[:, None]
-
-    @property
-    def n_outputs(self) -> int:
-        return 2
 
     @property
     def key(self) -> Hashable:

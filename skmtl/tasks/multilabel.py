@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from sklearn.metrics import f1_score
 from torch import Tensor
 
-from .base import Task
+from .base import Task, listed
 
 UNKNOWN = -1.0  # code of a missing label in a row that has others
 
@@ -61,10 +61,7 @@ class MultilabelTask(Task):
 
     def reads(self, name):
         given = self.columns
-        sound = isinstance(given, list | tuple) or (
-            hasattr(given, "tolist") and np.ndim(given) == 1
-        )
-        if not sound or len(set(given)) < max(2, len(given)):
+        if not listed(given) or len(set(given)) < max(2, len(given)):
             raise ValueError(
                 f"Task {name!r}: MultilabelTask's columns must be a list of two or more columns of y. "
                 f"Found {given!r}."

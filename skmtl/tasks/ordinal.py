@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from sklearn.metrics import cohen_kappa_score
 from torch import Tensor
 
+from .base import listed
 from .classification import ClassificationTask
 
 # A threshold is a bias: it moves by the learning rate a step, where a linear map of many features
@@ -76,11 +77,7 @@ class OrdinalTask(ClassificationTask):
         self.loss = loss
 
     def prepare(self, labels, weight, *, name, classes=None):
-        if not isinstance(self.loss, str) or self.loss not in ("cumulative", "coral"):
-            raise ValueError(
-                f"Task {name!r}: OrdinalTask's loss must be 'cumulative' or 'coral'. Found "
-                f"{self.loss!r}."
-            )
+        self._check_word("loss", ["cumulative", "coral"], name)
         order = self._find_order(labels, name, classes)
         try:
             sorted(order)  # an array would make strings of [1, "a"]
@@ -109,10 +106,7 @@ class OrdinalTask(ClassificationTask):
                     "low to high, or make the column an ordered pandas Categorical."
                 )
             return np.unique(labels)
-        listed = isinstance(order, list | tuple) or (
-            hasattr(order, "tolist") and np.ndim(order) == 1
-        )
-        if not listed or not len(order) or len(set(order)) < len(order):
+        if not listed(order) or not len(order) or len(set(order)) < len(order):
             raise ValueError(
                 f"Task {name!r}: OrdinalTask's order must be a list of distinct classes, from low to "
                 f"high. Found {order!r}."
@@ -120,9 +114,8 @@ class OrdinalTask(ClassificationTask):
         return order
 
     def encode(self, labels, *, name):
-        return self._rank[super().encode(labels, name=name)[:, 0].astype(int)][:, None].astype(
-            float
-        )
+        codes = super().encode(labels, name=name).astype(int)
+        return self._rank[codes].astype(float)
 
     @property
     def n_outputs(self) -> int:

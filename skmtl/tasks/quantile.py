@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from sklearn.metrics import d2_absolute_error_score
 from torch import Tensor
 
-from .base import Task
+from .base import Task, listed
 from .regression import numbers, refuse_classes, unit
 
 
@@ -72,8 +72,7 @@ class QuantileTask(Task):
 
     def _check_quantiles(self, name: Any) -> np.ndarray:
         given = self.quantiles
-        listed = isinstance(given, list | tuple | np.ndarray) and np.ndim(given) == 1
-        sound = listed and all(isinstance(q, Real) and 0 < float(q) < 1 for q in given)
+        sound = listed(given) and all(isinstance(q, Real) and 0 < float(q) < 1 for q in given)
         if not sound or not len(given) or len(set(given)) < len(given):
             raise ValueError(
                 f"Task {name!r}: QuantileTask's quantiles must be distinct numbers in (0, 1), in a "

@@ -66,6 +66,7 @@ class RankingTask(Task):
     kind = "regression"
     metric = "ndcg"
     n_values = 2
+    n_outputs = 1
     by_query = True
 
     def __init__(self, loss="ranknet"):
@@ -73,10 +74,7 @@ class RankingTask(Task):
 
     def prepare(self, labels, weight, *, name, classes=None):
         refuse_classes(classes, name)
-        if not isinstance(self.loss, str) or self.loss not in LOSSES:
-            raise ValueError(
-                f"Task {name!r}: RankingTask's loss must be one of {list(LOSSES)}. Found {self.loss!r}."
-            )
+        self._check_word("loss", LOSSES, name)
         _grades(labels, name)
         return self
 
@@ -87,10 +85,6 @@ class RankingTask(Task):
 
     def strata(self, values):
         return np.minimum(np.unique(values[:, 0], return_inverse=True)[1], MOST_STRATA)
-
-    @property
-    def n_outputs(self) -> int:
-        return 1
 
     @property
     def key(self) -> Hashable:

@@ -57,6 +57,7 @@ class RegressionTask(Task):
 
     kind = "regression"
     metric = "r2"
+    n_outputs = 1
 
     def __init__(self, loss="squared_error", standardize=True):
         self.loss = loss
@@ -64,11 +65,7 @@ class RegressionTask(Task):
 
     def prepare(self, labels, weight, *, name, classes=None):
         refuse_classes(classes, name)
-        if not isinstance(self.loss, str) or self.loss not in LOSSES:
-            raise ValueError(
-                f"Task {name!r}: RegressionTask's loss must be one of {list(LOSSES)}. "
-                f"Found {self.loss!r}."
-            )
+        self._check_word("loss", LOSSES, name)
         if not isinstance(self.standardize, bool | np.bool_):
             raise TypeError(
                 f"Task {name!r}: RegressionTask's standardize must be True or False. "
@@ -83,10 +80,6 @@ class RegressionTask(Task):
         values -= self.center_
         values /= self.scale_
         return values[:, None]
-
-    @property
-    def n_outputs(self) -> int:
-        return 1
 
     @property
     def key(self) -> Hashable:
