@@ -7,7 +7,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skmtl import tasks
 from skmtl._base import BaseMultiTask
-from skmtl._resolve import known_names
+from skmtl._resolve import meant
 from skmtl.tasks import Task
 
 
@@ -178,8 +178,7 @@ class MultiTaskClassifierRegressor(BaseMultiTask):
         specs = [specs] if isinstance(specs, str | Task) else specs
         if not isinstance(specs, list | tuple):  # a dict may leave columns out: they are inferred
             return None
-        named = known_names(tasks, Task)
-        kinds = {getattr(named.get(s) if isinstance(s, str) else s, "kind", None) for s in specs}
+        kinds = {getattr(meant(spec, tasks, Task), "kind", None) for spec in specs}
         return kinds.pop() if len(kinds) == 1 else None
 
     def __sklearn_tags__(self):

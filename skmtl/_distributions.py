@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from skmtl import tasks
-from skmtl._resolve import known_names
+from skmtl._resolve import meant
 from skmtl.tasks import Task
 
 
@@ -25,8 +25,7 @@ def _has(method: str) -> Callable[[Any], bool]:
         given = estimator.tasks
         specs = given.values() if isinstance(given, Mapping) else given
         specs = [given] if isinstance(given, str | Task) else specs
-        named = known_names(tasks, Task)
-        return any(hasattr(named.get(s) if isinstance(s, str) else s, method) for s in specs)
+        return any(hasattr(meant(spec, tasks, Task), method) for spec in specs)
 
     return check
 

@@ -76,23 +76,18 @@ def check_device(device: Any) -> str:
 
 def check_callbacks(callbacks: Any) -> list[Any]:
     """Copies of skorch callbacks, or of ``(name, callback)`` pairs: fit leaves parameters alone."""
-    checked = []
+    accepted = "a list of skorch callbacks or (name, callback) pairs"
     if callbacks is not None and not isinstance(callbacks, list | tuple):
-        raise TypeError(
-            "Parameter callbacks must be a list of skorch callbacks or (name, callback) pairs. "
-            f"Found {callbacks!r}."
-        )
+        raise TypeError(f"Parameter callbacks must be {accepted}. Found {callbacks!r}.")
+    checked = []
     for entry in callbacks or []:
-        named = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
-        callback = entry[1] if named else entry
+        is_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+        callback = entry[1] if is_pair else entry
         is_class = isinstance(callback, type) and issubclass(callback, Callback)
         if not (isinstance(callback, Callback) or is_class):
-            raise TypeError(
-                "Parameter callbacks must be a list of skorch callbacks or (name, callback) "
-                f"pairs. Found {entry!r}."
-            )
+            raise TypeError(f"Parameter callbacks must be {accepted}. Found {entry!r}.")
         fresh = callback() if is_class else copy.deepcopy(callback)
-        checked.append((entry[0], fresh) if named else fresh)
+        checked.append((entry[0], fresh) if is_pair else fresh)
     return checked
 
 

@@ -23,24 +23,25 @@ def known_names(family: ModuleType, base: type) -> dict[str, type]:
     return {vars(c).get("name", name): c for c, name in zip(members, short, strict=True)}
 
 
+def meant(value: Any, family: ModuleType, base: type) -> Any:
+    """The class that a name stands for, or the object of ``family`` given; None if it is neither."""
+    if isinstance(value, base):
+        return value
+    names = known_names(family, base)
+    name = named(value, names) if isinstance(value, str) else None
+    return None if name is None else names[name]
+
+
 def resolve(value: Any, family: ModuleType, base: type, *, parameter: str) -> Any:
     """Return a fresh object of ``family`` for a name, or a clone of the object given."""
-    if isinstance(value, base):
-        return clone(value)
-    names = known_names(family, base)
-    if not isinstance(value, str):
-        found = f"a {type(value).__name__}" if not isinstance(value, type) else f"the class {value}"
-        raise TypeError(
-            f"Parameter {parameter} must be one of {list(names)} or a {base.__name__} object. "
-            f"Found {found}: {value!r}."
-        )
-    name = named(value, names)
-    if name is not None:
-        return names[name]()
-    raise ValueError(
-        f"Parameter {parameter} must be one of {list(names)} or a {base.__name__} object. "
-        f"Found {value!r}."
-    )
+    found = meant(value, family, base)
+    if found is not None:
+        return clone(found) if isinstance(found, base) else found()
+    accepted = f"one of {list(known_names(family, base))} or a {base.__name__} object"
+    if isinstance(value, str):
+        raise ValueError(f"Parameter {parameter} must be {accepted}. Found {value!r}.")
+    what = f"the class {value}" if isinstance(value, type) else f"a {type(value).__name__}"
+    raise TypeError(f"Parameter {parameter} must be {accepted}. Found {what}: {value!r}.")
 
 
 def _snake(name: str) -> str:

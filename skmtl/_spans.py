@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmtl import tasks as kinds
-from skmtl._checks import named
-from skmtl._resolve import known_names
+from skmtl._resolve import meant
 from skmtl.targets import Column, Container, categories_in_order
 from skmtl.tasks import Task
 
@@ -101,11 +100,7 @@ def _given(tasks: Any, names: Sequence[Any]) -> dict[Any, Span]:
 
 
 def _takes_several(spec: Any) -> bool:
-    if isinstance(spec, str):
-        known: dict[str, Any] = known_names(kinds, Task)
-        name = named(spec, known)
-        return name is not None and known[name].several
-    return isinstance(spec, Task) and spec.several
+    return getattr(meant(spec, kinds, Task), "several", False)
 
 
 def join(

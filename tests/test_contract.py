@@ -71,6 +71,7 @@ def test_tags_follow_the_tasks_that_are_declared():
     assert is_classifier(MultiTaskClassifier())
     mixed = MultiTaskClassifierRegressor
     assert is_regressor(mixed("regression"))
+    assert is_regressor(mixed("Regression"))  # as the name is read in fit
     assert is_classifier(mixed(["classification", "classification"]))
     # other columns than a dict names are inferred, and may be of another kind
     for neither in (mixed(), mixed(["classification", "regression"]), mixed({"a": "regression"})):
