@@ -24,7 +24,7 @@ LAYERS = [  # from the top: name, colour, rooms
         GREY,
         ["tasks/", "trunks/", "sharing/", "weighting/", "schedules", "consolidation/"],
     ),
-    ("L0", "white", ["_checks", "_global_generator", "_versioned"]),
+    ("L0", "white", ["_checks", "_warn", "_global_generator", "_versioned"]),
 ]
 ROLES = [
     "splits, searches, does sharing help?",

@@ -5,7 +5,6 @@ In: rows, through the network and back through the tasks. Shapes: n rows, d feat
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from skmtl._members import Members
 from skmtl._notebook import NotebookRepr
 from skmtl._transferable import Transferable
 from skmtl._versioned import Versioned
+from skmtl._warn import warn
 from skmtl.targets import Column, Container
 from skmtl.tasks import Task
 from skmtl.training import MultiTaskModule, MultiTaskNet
@@ -190,11 +190,9 @@ class FittedMultiTask(NotebookRepr, Transferable, Distributions, Members, Versio
         scores = self._scores(X, y, sample_weight, qid)
         missing = [name for name, score in scores.items() if np.isnan(score)]
         if missing:
-            warnings.warn(
+            warn(
                 f"No score for {missing}, which have too few labels here: the mean is over "
-                f"{len(scores) - len(missing)} of {len(scores)} tasks.",
-                UserWarning,
-                stacklevel=2,
+                f"{len(scores) - len(missing)} of {len(scores)} tasks."
             )
         return float(pd.Series(list(scores.values())).mean())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from skmtl._checks import check_number
 from skmtl._minimax_models import IndependentModels, SpreadModels, as_numbers
 from skmtl._parameters import draw_seeds
 from skmtl._versioned import Versioned
+from skmtl._warn import warn
 
 TOLERANCE = 1e-6  # of the game's value, relative to the spread of the loss
 MAX_CUTS = 500  # some twenty are needed
@@ -238,7 +238,7 @@ def solve_game(joint: np.ndarray, loss: np.ndarray) -> Game:
         # halfway: a vertex leaves models without weight, and what only they draw without an answer
         weights = (vertex + centre) / 2
     else:
-        warnings.warn(
+        warn(
             f"The game's value is known only to lie between {lower:.2g} and {value:.2g} after "
             f"{MAX_CUTS} linear programmes.",
             ConvergenceWarning,

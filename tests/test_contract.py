@@ -286,3 +286,18 @@ def test_score_is_the_mean_of_the_tasks_scores_by_sklearns_metrics(mixed):
         assert table.loc[task, "r2" if task == "cost" else "accuracy"] == pytest.approx(expected)
         assert table.loc[task, "n_labels"] == there.sum()
     assert est.score(X, Y) == pytest.approx(table["accuracy"].fillna(table["r2"]).mean())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "X", "y", "message"),
+    [
+        (MultiTaskRegressor(**QUICK), 1e5 * np.eye(30), np.arange(30.0), "far from standardised"),
+        (MultiTaskClassifierRegressor(**QUICK), np.eye(30), np.arange(30) % 15, "taken for"),
+        (MultiTaskClassifier(**QUICK), np.eye(30), np.zeros(30), "one class only"),
+    ],
+    ids=["face", "base", "target"],
+)
+def test_a_warning_points_at_the_line_that_called(estimator, X, y, message):
+    with pytest.warns(UserWarning, match=message) as warned:
+        estimator.fit(X, y)
+    assert {w.filename for w in warned} == {__file__}

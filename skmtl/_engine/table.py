@@ -16,6 +16,7 @@ from scipy.sparse import issparse
 from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
+from skmtl._warn import warn
 from skmtl.targets import Targets, value_columns
 from skmtl.tasks import Task
 from skmtl.training import SparseRows, TrainingData
@@ -111,12 +112,10 @@ def warn_if_unscaled(data: TrainingData, labelled: Tensor, names: Sequence[str] 
     if size[worst] == 0 or (1 / FAR < size[worst] < FAR and size[worst] < FAR * usual):
         return
     name = f"column {worst}" if names is None else f"column {names[worst]!r}"
-    warnings.warn(
+    warn(
         f"The inputs are far from standardised: {name} of X has a root mean square of "
         f"{size[worst]:.3g}, the median column {usual:.3g}. Networks learn poorly from that: put a "
-        "StandardScaler before the estimator.",
-        UserWarning,
-        stacklevel=6,
+        "StandardScaler before the estimator."
     )
 
 

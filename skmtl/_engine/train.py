@@ -6,7 +6,6 @@ is built once they are known. Shapes: n rows, d features, T tasks, K members, m 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor
 
 from skmtl import _parameters
+from skmtl._warn import warn
 from skmtl.consolidation import Consolidation
 from skmtl.schedules import Joint, Tasks, Timetable
 from skmtl.sharing import NoSharing
@@ -166,17 +166,12 @@ def _timetable(seeds: Sequence[int], plan: Plan, lesson: Lesson) -> Timetable:
 def warn_of_the_end(net: MultiTaskNet) -> None:
     """Warn if training was interrupted, or ran out of epochs."""
     if net.interrupted_:
-        warnings.warn(
-            f"Training was interrupted after epoch {len(net.history)}; the best weights are kept.",
-            UserWarning,
-            stacklevel=4,
-        )
+        warn(f"Training was interrupted after epoch {len(net.history)}; the best weights are kept.")
     elif net.stopping is not None and not net.stopping.converged_ and not net.stopped_early_:
-        warnings.warn(
+        warn(
             f"Training stopped at max_iter={net.max_epochs} before the loss had settled. Raise "
             "max_iter or learning_rate_init, or standardise the inputs.",
             ConvergenceWarning,
-            stacklevel=4,
         )
 
 

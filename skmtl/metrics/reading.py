@@ -6,7 +6,6 @@ Shapes: n rows, m labelled rows of a task, C classes.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 
 from skmtl import _queries, _spans, targets
+from skmtl._warn import warn
 from skmtl.targets import Column
 from skmtl.tasks.classification import find_classes
 
@@ -198,10 +198,10 @@ def as_numbers(labels: np.ndarray, classes: Any) -> np.ndarray:
 
 
 def warn_unscored(why: dict[Any, str], last: str = "") -> None:
-    """Say in one warning, to the caller of the public function, which tasks have no score.
+    """Say in one warning which tasks have no score.
 
     ``why`` is empty for a task that has one.
     """
     told = [f"Task {name!r} has no score: {reason}." for name, reason in why.items() if reason]
     if told:
-        warnings.warn(" ".join(told) + last, UndefinedMetricWarning, stacklevel=3)
+        warn(" ".join(told) + last, UndefinedMetricWarning)

@@ -5,13 +5,13 @@ Shapes: n rows.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from skmtl._warn import warn
 from skmtl.tasks import Task
 
 from .columns import Column
@@ -45,11 +45,9 @@ def infer_kind(column: Column) -> str:
     n_distinct = len(np.unique(labels))
     kind = "classification" if n_distinct <= MAX_CLASSES else "regression"
     if SURE_CLASSES < n_distinct < SURE_NUMBERS:
-        warnings.warn(
+        warn(
             f"Task {column.name!r} has {n_distinct} distinct whole numbers and is taken for "
-            f"{kind}. Say tasks={{{column.name!r}: {kind!r}}} (or the other kind) to be sure.",
-            UserWarning,
-            stacklevel=4,
+            f"{kind}. Say tasks={{{column.name!r}: {kind!r}}} (or the other kind) to be sure."
         )
     return kind
 

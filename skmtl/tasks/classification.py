@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable
 from typing import Any
 
@@ -12,6 +11,8 @@ import torch.nn.functional as F
 from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
+
+from skmtl._warn import warn
 
 from .base import Task
 
@@ -56,11 +57,9 @@ class ClassificationTask(Task):
         self.classes_ = sort_classes(labels if classes is None else classes, f"Task {name!r}")
         codes = self.encode(labels, name=name)[:, 0].astype(int)
         if len(self.classes_) == 1:
-            warnings.warn(
+            warn(
                 f"Task {name!r} has one class only, {self.classes_.tolist()[0]!r}: every prediction "
-                "will be that.",
-                UserWarning,
-                stacklevel=6,
+                "will be that."
             )
         self.class_weight_ = None
         if self.class_weight is not None:
