@@ -193,10 +193,18 @@ class BaseMultiTask(FittedMultiTask):
         return self._learn(X, y, None, first=not keep, classes=None, one_epoch=False, shares=shares)
 
     def _learn(self, X, y, sample_weight, *, first, classes, one_epoch, shares=None, qid=None):
-        told = {"first": first, "classes": classes, "one_epoch": one_epoch, "shares": shares}
         before, (X, y) = vars(self).copy(), rows_of(X, y)
         try:
-            return self._learn_or_raise(X, y, sample_weight, qid=qid, **told)
+            return self._learn_or_raise(
+                X,
+                y,
+                sample_weight,
+                first=first,
+                classes=classes,
+                one_epoch=one_epoch,
+                shares=shares,
+                qid=qid,
+            )
         except BaseException as error:
             vars(self).clear()
             vars(self).update(before)

@@ -78,11 +78,12 @@ class TaskRows:
     judge: Any = None  # of a ranking: its metric, a function of truth, predictions and weights
 
     def labels(self, values: np.ndarray) -> np.ndarray:
+        """Labels that positions among the classes stand for; numbers are as they are."""
         return values if self.classes is None else self.classes[values]
 
 
 class _Known(NamedTuple):
-    """What is known of a task: see `TaskRows`; ``task`` is skmtl's, if it is one's."""
+    """What is known of a task, as in `TaskRows`; ``task`` is the `Task`, None of others' estimators."""
 
     name: Any
     kind: str
@@ -135,18 +136,18 @@ def _side_by_side(
     except ValueError as error:
         truth, problem = predicted, f"{error}"
     return TaskRows(
-        known.name,
-        position,
-        known.kind,
-        known.metric,
-        known.classes,
-        mask,
-        truth,
-        predicted,
-        weight if factor is None else weight * factor,
-        problem,
-        factor is not None,
-        judge,
+        name=known.name,
+        position=position,
+        kind=known.kind,
+        metric=known.metric,
+        classes=known.classes,
+        mask=mask,
+        truth=truth,
+        predicted=predicted,
+        weight=weight if factor is None else weight * factor,
+        problem=problem,
+        weighed=factor is not None,
+        judge=judge,
     )
 
 
@@ -165,9 +166,13 @@ def _known_tasks(estimator: Any, inner: Any, columns: list[Any]) -> list[_Known]
     """What is known of each task, of skmtl's estimator inside or of the tags."""
     if inner is not None:
         return [
-            _Known(name, "multilabel", task.scorer, None, task)
-            if task.several
-            else _Known(name, _kind(task), task.scorer, getattr(task, "classes_", None), task)
+            _Known(
+                name,
+                _kind(task),
+                task.scorer,
+                None if task.several else getattr(task, "classes_", None),
+                task,
+            )
             for name, task in inner.tasks_.items()
         ]
     if is_regressor(estimator):
@@ -184,6 +189,8 @@ def _known_tasks(estimator: Any, inner: Any, columns: list[Any]) -> list[_Known]
 
 
 def _kind(task: Any) -> str:
+    if task.several:
+        return "multilabel"
     return "ranking" if task.by_query else task.kind
 
 
