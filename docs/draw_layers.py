@@ -16,7 +16,7 @@ LAYERS = [  # from the top: name, colour, rooms
     (
         "L3 face",
         BLUE,
-        ["estimators", "_base", "_fitted", "metrics/", "_stack", "_engine/"],
+        ["estimators", "_base", "_fitted", "metrics/", "_engine/"],
     ),
     ("L2 engine", ORANGE, ["streaming", "targets/", "training/"]),
     (
@@ -24,7 +24,7 @@ LAYERS = [  # from the top: name, colour, rooms
         GREY,
         ["tasks/", "trunks/", "sharing/", "weighting/", "schedules", "consolidation/"],
     ),
-    ("L0", "white", ["_checks", "_warn", "_global_generator", "_versioned"]),
+    ("L0", "white", ["_checks", "_resolve", "_warn", "_global_generator"]),
 ]
 ROLES = [
     "splits, searches, does sharing help?",

@@ -34,7 +34,7 @@ MAY_IMPORT = {
         "training",
         "weighting",
     },
-    "_spans": {"_checks", "_resolve", "targets", "tasks"},
+    "_spans": {"_resolve", "targets", "tasks"},
     "model_selection": {
         "_base",
         "_checks",
@@ -74,7 +74,7 @@ MAY_IMPORT = {
 }
 ONLY = {
     "skorch": {"training", "_parameters", "inspection", "model_selection"},
-    "pandas": {"targets", "_base", "_fitted", "_soft_sharing_ensemble", "_task_view"}
+    "pandas": {"targets", "_fitted", "_soft_sharing_ensemble"}
     | {"metrics", "model_selection", "inspection", "meta", "transfer"}
     | {"_fit_tasks", "_long_form", "_queries", "_task_labels", "streaming", "trunks"},
     "matplotlib": {"inspection"},
