@@ -7,10 +7,8 @@ Everything a method decides lives in the rooms around (`tasks`, `sharing`, `sche
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from skmtl import (
@@ -26,16 +24,15 @@ from skmtl import (
     targets,
     tasks,
 )
+from skmtl._column_tasks import ColumnTasks
 from skmtl._engine import Lesson, Plan, Reading
 from skmtl._fitted import FittedMultiTask
 from skmtl._resolve import resolve
 from skmtl.streaming import rows_of
-from skmtl.targets import Column
-from skmtl.tasks import Task
 from skmtl.training import Ready, SparseRows, copied, dtype_of
 
 
-class BaseMultiTask(FittedMultiTask):
+class BaseMultiTask(ColumnTasks, FittedMultiTask):
     """Parameters and fit of a stack of multi-task networks; see the public estimators."""
 
     _n_labels: dict[Any, int]
@@ -254,13 +251,10 @@ class BaseMultiTask(FittedMultiTask):
         given = names if first else _spans.as_given(names, container, self._container)
         weight = targets.read_weight(sample_weight, n_rows, names, given)
         columns, label_weights = targets.weigh_columns(columns, weight)
-        known = targets.name_classes(classes, names)
-        if first:
-            prepared = self._prepare_tasks(columns, label_weights, known)
-            container = targets.settle_dtypes(container, columns, prepared)
-        else:
-            prepared, container = self.tasks_, self._container
-            self._check_tasks_are_the_same(columns, known)
+        prepared = self._tasks_of(columns, label_weights, classes, first=first)
+        container = (
+            targets.settle_dtypes(container, columns, prepared) if first else self._container
+        )
         queries = _queries.number(qid, n_rows)
         columns = _queries.attach(columns, list(prepared.values()), queries)
         criterion = tasks.TaskLosses(list(prepared.values()))
@@ -276,61 +270,6 @@ class BaseMultiTask(FittedMultiTask):
         else:
             lesson = _queries.QueryLesson(x, table, criterion, queries)
         return Reading(prepared, container, n_labels, lesson)
-
-    def _prepare_tasks(
-        self,
-        columns: Sequence[Column],
-        label_weights: Sequence[np.ndarray],
-        known: dict[Any, Any],
-    ) -> dict[Any, Task]:
-        """Task of each column, in the table's order, with what it learns from the labels."""
-        prepared = {}
-        for column, weight, spec in zip(
-            columns, label_weights, targets.name_tasks(self.tasks, columns), strict=True
-        ):
-            if not len(column.labels) and column.name not in known:
-                raise ValueError(
-                    f"Task {column.name!r} has no label with a weight above zero in {len(column.mask)} "
-                    "rows. Leave the column out, or give it a label; in a first partial_fit, or its "
-                    "classes."
-                )
-            if isinstance(spec, str) and spec == "infer":
-                spec = self._infer_kind(column) if len(column.labels) else "classification"
-            task = self._resolve_task(spec, column)
-            classes = _spans.classes_of(column, task, known.get(column.name))
-            prepared[column.name] = task.prepare(
-                column.labels, weight, name=column.name, classes=classes
-            )
-        return prepared
-
-    def _resolve_task(self, spec: Any, column: Column) -> Task:
-        task = resolve(spec, tasks, Task, parameter=f"tasks[{column.name!r}]")
-        self._accept_kind(task, column)
-        return task
-
-    def _check_tasks_are_the_same(self, columns: Sequence[Column], known: dict[Any, Any]) -> None:
-        """Raise if the parameter `tasks`, or classes said now, are not what was learned so far."""
-        for column, spec in zip(columns, targets.name_tasks(self.tasks, columns), strict=True):
-            task = self.tasks_[column.name]
-            asked = task if spec == "infer" else self._resolve_task(spec, column)
-            if repr(asked) != repr(task):
-                raise ValueError(
-                    f"Task {column.name!r} was learned as {task!r}, and now tasks asks for {asked!r}. "
-                    "Fit a clone to start anew."
-                )
-            if column.name in known:
-                now, then = np.unique(known[column.name]).tolist(), getattr(task, "classes_", [])
-                if now != list(then):
-                    raise ValueError(
-                        f"classes of task {column.name!r} must be those of the first call, "
-                        f"{list(then)}. Found {now}."
-                    )
-
-    def _infer_kind(self, column: Column) -> str:
-        return targets.infer_kind(column)
-
-    def _accept_kind(self, task: Task, column: Column) -> None:
-        """Raise if the estimator has no room for this kind of task."""
 
     def _plan(self, names: list[Any]) -> Plan:
         """Everything the parameters ask of the engine for these tasks, resolved and checked."""

@@ -321,12 +321,8 @@ class LongForm(BaseMultiTask):
         if first:
             self.task_labels_ = numbered(labels[column.mask])
         own = self._positions(labels, where=column.mask)
-        known = targets.name_classes(classes, [column.name])
-        if first:
-            prepared = self._prepare_tasks([column], [weights], known)
-        else:
-            prepared, container = self.tasks_, self._container
-            self._check_tasks_are_the_same([column], known)
+        prepared = self._tasks_of([column], [weights], classes, first=first)
+        container = container if first else self._container
         task = prepared[column.name]
         _queries.attach([column], [task], None)  # refuses what ranks
         dtype = np.float64 if features.dtype == np.float64 else np.float32

@@ -76,6 +76,7 @@ class MultiTaskClassifier(ClassifierMixin, LongForm):
     [(997, 10), (997, 2)]
     """
 
+    _takes = "classification"
     score = LongForm.score  # ClassifierMixin's refuses several multiclass tasks
 
     def predict_proba(self, X, sample_task=None):
@@ -101,13 +102,6 @@ class MultiTaskClassifier(ClassifierMixin, LongForm):
     def _infer_kind(self, column):
         ordered = targets.categories_in_order(column) is not None
         return "ordinal" if ordered else "classification"
-
-    def _accept_kind(self, task, column):
-        if task.kind != "classification":
-            raise ValueError(
-                f"Task {column.name!r}: MultiTaskClassifier takes classification tasks. Found "
-                f"{task!r}: use MultiTaskClassifierRegressor."
-            )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -186,14 +180,8 @@ class MultiTaskRegressor(RegressorMixin, LongForm):
     True
     """
 
+    _takes = "regression"
     score = LongForm.score  # RegressorMixin's knows no missing labels
 
     def _infer_kind(self, column):
         return "regression"
-
-    def _accept_kind(self, task, column):
-        if task.kind != "regression":
-            raise ValueError(
-                f"Task {column.name!r}: MultiTaskRegressor takes regression tasks. Found "
-                f"{task!r}: use MultiTaskClassifierRegressor."
-            )
