@@ -218,8 +218,8 @@ class BaseMultiTask(ColumnTasks, FittedMultiTask):
         previous = None if first else copied(self.net_)  # ours stays if training fails
         plan = self._plan(list(reading.prepared))
         ready = self._make_ready(reading, plan, previous=previous, one_epoch=one_epoch)
-        net = _engine.train(_fit_tasks.drawing(ready, shares))
-        self._keep(net, reading, ready, go_on=one_epoch and not first)
+        _engine.train(_fit_tasks.drawing(ready, shares))
+        self._keep(reading, ready, go_on=one_epoch and not first)
         return self
 
     def _make_ready(self, reading: Reading, plan: Plan, *, previous=None, one_epoch=False) -> Ready:
@@ -313,13 +313,14 @@ class BaseMultiTask(ColumnTasks, FittedMultiTask):
         """Return the scheme for tasks of these names."""
         return resolve(self.sharing, sharing, sharing.Sharing, parameter="sharing")
 
-    def _keep(self, net, reading, ready, *, go_on=False):
+    def _keep(self, reading: Reading, ready: Ready, *, go_on: bool = False) -> None:
+        """Keep what was learned; ``go_on``: of more rows than these."""
         before = self._n_labels if go_on else {}  # for the table in notebooks
         self._n_labels = {name: n + before.get(name, 0) for name, n in reading.n_labels.items()}
-        self.net_ = net
+        self.net_ = ready.net
         self.tasks_ = prepared = _engine.tuned(reading.prepared, ready)
         self._container = reading.container
-        history = net.history
+        history = self.net_.history
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
         classes = {name: t.classes_ for name, t in prepared.items() if hasattr(t, "classes_")}

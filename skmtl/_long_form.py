@@ -309,7 +309,8 @@ class LongForm(BaseMultiTask):
         ready = self._make_ready(reading, plan, previous=previous, one_epoch=one_epoch)
         if isinstance(reading.lesson, GroupedLesson):  # a net that goes on has earlier totals
             reading.lesson.tell_totals(ready.net.criterion_)
-        self._keep(_engine.train(ready), reading, ready, go_on=one_epoch and not first)
+        _engine.train(ready)
+        self._keep(reading, ready, go_on=one_epoch and not first)
         return self
 
     def _read_rows(

@@ -166,8 +166,8 @@ class SoftSharingEnsemble(MultiTaskClassifierRegressor):
             relation = relation.loc[names, names].to_numpy(dtype=float)
         return sharing.RelatedSharing(self.strength, relation)
 
-    def _keep(self, net, reading, ready, *, go_on=False):
-        super()._keep(net, reading, ready, go_on=go_on)
+    def _keep(self, reading, ready, *, go_on=False):
+        super()._keep(reading, ready, go_on=go_on)
         architecture, _ = self.module_.built_for
         names = pd.Index(self.tasks_, name="task", tupleize_cols=False)
         relation = tower_relation(self.module_.network, architecture)

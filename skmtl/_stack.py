@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -99,7 +99,7 @@ def train_stack(stack: Sequence[Job], callbacks: Sequence[Any] = ()) -> None:
         job.error = error
         if error is None:
             _engine.warn_of_the_end(ready.net)
-            job.estimator._keep(ready.net, job.reading, ready)
+            job.estimator._keep(cast(Reading, job.reading), ready)
         job.ready = job.reading = None
 
 

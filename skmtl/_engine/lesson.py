@@ -99,7 +99,7 @@ class Lesson:
         """Where inputs are clipped."""
         return clip_bounds(self.data, self.labelled)
 
-    def around(self, plan: Plan) -> Bounds:
+    def bounds_for(self, plan: Plan) -> Bounds:
         """Where inputs are clipped; what a trunk sees is not, nor are sparse ones."""
         return open_bounds(self.data) if self.is_raw(plan) else self.bounds
 

@@ -69,7 +69,7 @@ def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_ep
         if previous is None:
             if not lesson.is_raw(plan):
                 lesson.warn_if_unscaled(plan.feature_names)
-            module = build_module(lesson.around(plan), architecture, plan.sharing, generators)
+            module = build_module(lesson.bounds_for(plan), architecture, plan.sharing, generators)
         else:
             module = previous.module_
         net = _build_net(module, criterion, plan, generators, incremental=one_epoch)
@@ -85,11 +85,10 @@ def prepare(lesson: Lesson, plan: Plan, *, previous: MultiTaskNet | None, one_ep
     return Ready(net, lesson.data, rows)
 
 
-def train(ready: Ready) -> MultiTaskNet:
+def train(ready: Ready) -> None:
     """Train a net by itself."""
     ready.net.partial_fit((ready.data, ready.rows))
     warn_of_the_end(ready.net)
-    return ready.net
 
 
 def _start_weighting(
@@ -138,7 +137,7 @@ def _single_task_losses(plan: Plan, lesson: Lesson, rows: Rows, seeds: Sequence[
     plan = replace(plan, weighting=FixedWeights([1.0] * len(plan.names)))
     generators = [Generator().manual_seed(seed) for seed in seeds]
     architecture = architecture_of(data.x.shape[1], criterion, plan)
-    module = build_module(lesson.around(plan), architecture, plan.sharing, generators)
+    module = build_module(lesson.bounds_for(plan), architecture, plan.sharing, generators)
     net = _build_net(module, criterion, plan, generators, incremental=False)
     net.ask(
         lr=plan.learning_rate,

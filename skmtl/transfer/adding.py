@@ -136,7 +136,7 @@ def _join(new: Any, source: Any, other: Any, X: Any, table: pd.DataFrame) -> Non
     net._set_training(False)
     _check_unchanged(net, (source, other), X[:LOOK])
     n_labels = {**source._n_labels, **other._n_labels}
-    new._keep(net, _new_reading(prepared, source, table, n_labels, lesson), ready)
+    new._keep(_new_reading(prepared, source, table, n_labels, lesson), ready)
 
 
 def _lineage(net: Any, part: Any, names: list[Any], *, shared: bool) -> Lineage:
