@@ -146,6 +146,12 @@ def test_the_table_of_all_kinds_holds_sklearns_metrics(scene, weighted):
     assert_allclose(table.drop(columns="kind").astype(float), expected, rtol=1e-9)
 
 
+def test_the_table_has_a_column_of_ndcg_only_beside_a_ranking():
+    X, y = np.arange(9.0)[:, None], np.arange(9.0) ** 2
+    table = score_table(LinearRegression().fit(X, y), X, y)
+    assert list(table) == ["kind", "n_labels", *METRICS]
+
+
 def ndcg_by_query(y, said, qid, rows, w):
     found, counts = [], []
     for q in np.unique(qid[rows]):
@@ -220,6 +226,15 @@ def test_metrics_are_taken_by_name_and_of_ones_own(scene):
     assert is_regressor(seen["one"])
     assert_array_equal(seen["w"], rows_of(Y, weight, "cost")[1])
     assert not hasattr(seen["one"], "predict_proba")
+
+
+def test_where_no_label_is_missing_a_metric_of_ones_own_gets_the_table_itself(scene):
+    """Not a copy of its rows, which would be as large."""
+    est, X, Y, _, qid = scene
+    seen = []
+    scorer = task_scorer("cost", lambda one, rows, y: seen.append(rows) or 0.0)
+    scorer(est, X, Y.assign(cost=Y["cost"].fillna(0.0)), None, qid)
+    assert seen[0] is X
 
 
 def test_a_group_is_shown_to_a_metric_as_indicators(scene):
@@ -398,6 +413,16 @@ def test_a_metric_that_is_no_number_is_left_out_of_the_mean(scene):
     assert scores["mean"] == pytest.approx(np.mean([scores[t] for t in TASKS[:5] if t != "cost"]))
 
 
+@pytest.mark.parametrize("strange", ["amber", "golden", "violet"])
+def test_a_label_never_seen_is_named_wherever_it_sorts(scene, strange):
+    """Before, between and behind the classes, which are blue, green and red."""
+    est, X, Y, _, qid = scene
+    message = rf"'colour' has no score: its labels \['{strange}'\] were not among the classes"
+    with pytest.warns(UndefinedMetricWarning, match=message):
+        scores = multitask_scorer()(est, X, Y.assign(colour=strange), None, qid)
+    assert np.isnan(scores["colour"])
+
+
 def test_at_most_five_labels_never_seen_are_shown(scene):
     est, X, Y, _, qid = scene
     strange = Y.assign(colour=np.resize(list("ABCDEFG"), N))
@@ -447,9 +472,10 @@ def test_callables_are_taken_as_they_are(metric):
     assert task_scorer("a", metric).metric is metric
 
 
-def test_an_estimator_in_a_pipeline_is_found(scene):
+@pytest.mark.parametrize("n_before", [1, 3])
+def test_an_estimator_at_the_end_of_a_pipeline_is_found(scene, n_before):
     est, X, Y, weight, qid = scene
-    pipe = make_pipeline("passthrough", est)
+    pipe = make_pipeline(*["passthrough"] * n_before, est)
     found = multitask_scorer()(pipe, X, Y, weight, qid)
     assert found == multitask_scorer()(est, X, Y, weight, qid)
     plain = multitask_scorer()(est, X, Y, None, qid)

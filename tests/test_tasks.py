@@ -693,6 +693,12 @@ def test_of_equally_good_thresholds_the_nearest_to_one_half_is_tuned(metric):
         assert best_threshold(p, positive, w, metric) in best.tolist()
 
 
+def test_the_least_probable_row_is_one_of_the_negatives():
+    """At 0.2 all three positives are found and one of two negatives is told: 0.75 is the best."""
+    p, positive = np.array([0.9, 0.7, 0.5, 0.3, 0.1]), np.array([1, 0, 1, 1, 0]) > 0
+    assert best_threshold(p, positive, np.ones(5), "balanced_accuracy") == pytest.approx(0.2)
+
+
 def test_tuning_undoes_class_weights_and_needs_both_classes():
     y = np.array([True, True, False, False, True])
     task = BinaryTask("tuned").prepare(y, np.ones(5), name="y")
