@@ -17,11 +17,12 @@ from skorch.callbacks import (
     GradientNormClipping,
     LRScheduler,
 )
+from torch import Generator
 
 from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor, sharing
 from skmtl._resolve import known_names
 from skmtl.tasks import RegressionTask
-from skmtl.training.clipping import Bounds, Outside, bent
+from skmtl.training.drawing import layer_generators, states
 
 QUICK = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": (8,), "random_state": 0}
 
@@ -127,18 +128,18 @@ def test_the_order_of_columns_does_not_matter_where_rows_have_equal_inputs():
 # Randomness
 
 
-def states():
+def global_states():
     return np.random.get_state()[1].copy(), torch.get_rng_state().numpy(), random.getstate()
 
 
 @pytest.mark.parametrize("random_state", [0, None])
 def test_global_generators_are_left_untouched(mixed, random_state):
     X, Y = mixed
-    before = states()
+    before = global_states()
     est = MultiTaskClassifierRegressor(**{**QUICK, "random_state": random_state}, dropout=0.2)
     est.fit(X, Y).predict(X)
     est.partial_fit(X, Y).score(X, Y)
-    after = states()
+    after = global_states()
     assert_array_equal(before[0], after[0])
     assert_array_equal(before[1], after[1])
     assert before[2] == after[2]
@@ -153,6 +154,15 @@ def test_one_seed_gives_one_result_to_the_bit(n):
     assert_array_equal(MultiTaskRegressor(**params).fit(X, Y).predict(X), first)
     params["random_state"] = 1
     assert (MultiTaskRegressor(**params).fit(X, Y).predict(X) != first).any()
+
+
+def test_layers_draw_from_their_members_generators_or_those_that_a_device_was_given():
+    """What a device does without any is told in test_cuda.py."""
+    ours, theirs = ([Generator().manual_seed(k) for k in (1, 2)] for _ in range(2))
+    assert layer_generators(tuple(ours), "cpu", None) == ours
+    assert layer_generators(ours, "cpu", theirs) == ours
+    assert layer_generators(ours, torch.device("cuda", 1), theirs) == theirs
+    assert states(ours) == ours  # they pickle as they are
 
 
 def test_random_state_takes_what_sklearn_takes():
@@ -425,37 +435,7 @@ def test_warm_start_matches_columns_by_name_and_refuses_other_tasks(mixed):
         est.fit(X, Y.rename(columns={"cost": "price"}))
 
 
-def test_inputs_between_the_bounds_are_not_clipped():
-    X, Y = noisy()
-    module = MultiTaskRegressor(**QUICK).fit(X, Y).module_
-    x = torch.from_numpy(0.5 * X.astype(module.dtype))
-    assert module.clip(x) is x
-    far = torch.full((1, 4), 1e9, dtype=x.dtype)
-    assert (module.clip(far) <= module.high + module.span).all()
-    assert (module.clip(far) > module.high).all()
-
-
 def test_a_frame_of_one_task_is_scored_and_predicted_as_a_frame():
     X, Y = noisy(40)
     est = MultiTaskRegressor(**QUICK).fit(X, pd.DataFrame({"only": Y[:, 0]}))
     assert list(est.predict(X)) == ["only"]
-
-
-@pytest.mark.parametrize("apart", [False, True])
-def test_rows_are_clipped_as_they_are_gathered(apart):
-    """Only values outside are touched, and these as the module clips them: also by members' bounds."""
-    generator = torch.Generator().manual_seed(0)
-    x = 3 * torch.randn(500, 7, generator=generator, dtype=torch.float64)
-    low = torch.full((7,), -4.0, dtype=torch.float64)
-    low[2] = -torch.inf
-    bounds = Bounds(low, 1 - low, torch.ones(7, dtype=torch.float64))
-    if apart:
-        shift = torch.arange(3, dtype=torch.float64).view(3, 1, 1)
-        bounds = Bounds(low - shift, 1 - low + shift, bounds.span.expand(3, 1, 7))
-    rows = torch.randint(500, (3, 40), generator=generator)
-    gathered = x[rows]
-    clipped = Outside(x, bounds).clip(gathered.clone(), rows, bounds)
-    assert_allclose(clipped, bent(gathered, bounds), rtol=1e-12)
-    inside = (gathered >= bounds.low) & (gathered <= bounds.high)
-    assert 0.7 < inside.float().mean() < 0.99
-    assert_array_equal(clipped[inside], gathered[inside])
