@@ -30,3 +30,13 @@ def mixed():
     for t in range(3):
         Y.iloc[rng.choice(60, 6, replace=False), t] = pd.NA if t == 1 else np.nan
     return X, Y
+
+
+@pytest.fixture
+def plt():
+    """pyplot without a window; what is drawn is closed again."""
+    from matplotlib import pyplot
+
+    pyplot.switch_backend("agg")
+    yield pyplot
+    pyplot.close("all")

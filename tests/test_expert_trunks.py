@@ -2,12 +2,13 @@
 
 import pickle
 
+import images
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from images import outputs
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
@@ -34,12 +35,7 @@ def layer(shape):
 
 @pytest.fixture(scope="module")
 def digits():
-    """Digits as images: which digit, whether it is odd, how much ink."""
-    bunch = load_digits()
-    X = (bunch.data[:200] / 16).astype(np.float32)
-    y = pd.DataFrame({"digit": bunch.target[:200].astype(str), "ink": X.sum(axis=1)})
-    y["odd"] = (bunch.target[:200] % 2).astype(bool)
-    return X.reshape(-1, 1, 8, 8), y
+    return images.digits(200)
 
 
 def fitted(digits, sharing, trunk=layer, **params):
@@ -51,14 +47,6 @@ def weight_of(est, name="1-weight"):
     """This weight (K, E, ...) of all copies of the trunk."""
     named = est.module_.network.trunk.named_parameters()
     return torch.cat([p for path, p in named if path.split(".")[-1] == name], 1)
-
-
-def outputs(est, X):
-    """What the network says, all members."""
-    module = est.module_
-    x = torch.as_tensor(X).reshape(len(X), -1)
-    with torch.no_grad():
-        return module(x.expand(module.n_members, *x.shape))
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -57,10 +57,7 @@ TRUSTED = {  # what a file of skops names; docs/shipping.md explains each
     "skmtl.tasks.classification.ClassificationTask",
     "skmtl.tasks.regression.RegressionTask",
 }
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:The inputs are far from standardised"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:The inputs are far from standardised")
 
 
 def rows_of(X, n=9):

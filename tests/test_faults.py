@@ -32,7 +32,6 @@ from skmtl.training.step import train_step
 from skmtl.training.threads import torch_threads
 from skmtl.transfer import TransferRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 rng = np.random.default_rng(0)
 X = rng.normal(size=(120, 4))
 Y = np.column_stack([X @ rng.normal(size=4) + rng.normal(size=120), np.sin(X[:, 0])])

@@ -35,7 +35,6 @@ from skmtl.sharing import HardSharing, RelatedSharing
 from skmtl.training.batches import Batch
 
 QUICK = {"n_members": 1, "max_iter": 25, "hidden_layer_sizes": (32,), "random_state": 0}
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def two_groups(n=500, seed=0):
@@ -334,9 +333,7 @@ def test_importances_are_those_of_scikit_learn_task_by_task():
 # Displays
 
 
-def test_displays_draw_what_they_are_given():
-    plt = pytest.importorskip("matplotlib.pyplot")
-    plt.switch_backend("agg")
+def test_displays_draw_what_they_are_given(plt):
     X, Y = two_groups(200)
     est = MultiTaskClassifierRegressor(**{**QUICK, "n_members": 2}).fit(X, Y)
     curves = LearningCurveDisplay.from_estimator(est)
@@ -364,16 +361,12 @@ def test_displays_draw_what_they_are_given():
     gain = TransferGainDisplay(table).plot()
     assert [t.get_text() for t in gain.ax_.get_yticklabels()] == ["a", "b"]
     assert_array_equal([c.lines[0].get_xdata()[0] for c in gain.containers_], [0.1, -0.2])
-    plt.close("all")
 
 
 @pytest.mark.parametrize(("n_tasks", "n_numbers"), [(12, 144), (13, 0)])
-def test_a_heat_map_of_many_tasks_shows_no_numbers(n_tasks, n_numbers):
-    plt = pytest.importorskip("matplotlib.pyplot")
-    plt.switch_backend("agg")
+def test_a_heat_map_of_many_tasks_shows_no_numbers(plt, n_tasks, n_numbers):
     affinity = pd.DataFrame(np.random.default_rng(0).normal(size=(n_tasks, n_tasks)))
     assert len(TaskAffinityDisplay(affinity).plot().ax_.texts) == n_numbers
-    plt.close("all")
 
 
 def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):

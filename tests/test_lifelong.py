@@ -110,8 +110,7 @@ def test_more_tasks_than_stages_need_to_be_told():
         backward_transfer(np.ones((3, 2)))
 
 
-def test_the_display_draws_what_it_is_given():
-    pytest.importorskip("matplotlib.pyplot").switch_backend("agg")
+def test_the_display_draws_what_it_is_given(plt):
     frame = pd.DataFrame(R, ["a", "b", "c", "d"], ["spring", "summer", "autumn", "winter"])
     display = StageScoresDisplay(frame).plot()
     assert [line.get_label() for line in display.lines_] == ["a", "b", "c", "d"]
@@ -162,7 +161,6 @@ CONSOLIDATIONS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CONSOLIDATIONS)
 def test_the_thousandth_chunk_costs_what_the_hundredth_does(name):
     """Counted, not timed: the rows gone through, the Fisher information, what is remembered."""

@@ -1,8 +1,7 @@
 """Sharing schemes beside other people's: from the same weights, the same features or outputs.
 
-A test whose peer is not installed is skipped. To run them all:
-
-    pip install --no-deps torch-rechub==0.9.0 loralib==0.1.2 libmtl==1.1.5
+LibMTL asks for an old torchvision, so it is not among what tests need; without it some are skipped.
+To run them all: `pip install --no-deps libmtl==1.1.5`.
 
 Where a peer departs from the paper, its test says so and compares what is left.
 """
@@ -12,11 +11,14 @@ from dataclasses import replace
 from itertools import pairwise
 from types import ModuleType
 
+import loralib
 import pytest
 import torch
 from networks import architecture, spread
 from sklearn.neural_network import MLPRegressor
 from torch import Generator, nn
+from torch_rechub.basic.features import DenseFeature
+from torch_rechub.models import multi_task
 
 from skmtl import sharing
 from skmtl.sharing import CGC, PLE, HardSharing, MMoE, NoSharing
@@ -86,11 +88,10 @@ def test_scikit_learn(scheme):
 
 def rechub(name, hidden, **params):
     """Build a model of torch-rechub without its towers."""
-    models = pytest.importorskip("torch_rechub.models.multi_task")
-    x = pytest.importorskip("torch_rechub.basic.features").DenseFeature("x", embed_dim=D)
+    x = DenseFeature("x", embed_dim=D)
     params |= {"expert_params": {"dims": hidden, "activation": nn.Tanh}}
     params |= {"tower_params_list": [{"dims": []}] * T}
-    peer = plain(getattr(models, name)([x], ["regression"] * T, **params))
+    peer = plain(getattr(multi_task, name)([x], ["regression"] * T, **params))
     peer.towers = nn.ModuleList(nn.Identity() for _ in TASKS)
     return peer
 
@@ -122,12 +123,11 @@ def test_rechub_cgc_and_ple(scheme, hidden, n_shared, n_own):
 
 
 def test_loralib():
-    lora = pytest.importorskip("loralib")
     network = build(sharing.LowRank(rank=2))
     towers = [nn.Sequential() for _ in TASKS]
     for layer, sizes in zip(network.body.layers, pairwise((D, *HIDDEN)), strict=True):
         for t, tower in enumerate(towers):
-            adapted = lora.Linear(*sizes, r=2, lora_alpha=2)
+            adapted = loralib.Linear(*sizes, r=2, lora_alpha=2)
             fill(adapted, layer.weight[0], layer.bias[0])
             adapted.lora_A.data, adapted.lora_B.data = layer.down[0, t].mT, layer.up[0, t].mT
             tower.extend([adapted, nn.Tanh()])

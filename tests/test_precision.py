@@ -15,7 +15,6 @@ from skorch.hf import AccelerateMixin
 from skmtl import MultiTaskRegressor
 from skmtl.training import MixedPrecision, MultiTaskNet
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 rng = np.random.default_rng(0)
 X = rng.normal(size=(1500, 6)).astype(np.float32)
 Y = np.column_stack([X @ rng.normal(size=6), np.sin(X[:, 0]) + X[:, 1] ** 2])

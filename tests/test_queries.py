@@ -26,7 +26,6 @@ from skmtl.training import QueryBatches, TrainingData, padded_rows, query_split,
 
 KINDS = ["ranknet", "listnet", "lambdarank"]
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 8, "n_members": 2, "random_state": 0}
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 # Queries are kept whole

@@ -10,7 +10,6 @@ from skmtl.tasks import RankingTask, TaskLosses
 
 KINDS = ["ranknet", "listnet", "lambdarank"]
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 8, "n_members": 2, "random_state": 0}
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def batch(seed=0, n=24, n_queries=5):

@@ -29,7 +29,6 @@ EVERY = [
     Progressive("easy_first", 2),
     Progressive(["y2", "y0", "y1"], 1),
 ]
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def table(n=120):

@@ -34,7 +34,6 @@ from skmtl.tasks import CountTask, MultilabelTask, RankingTask
 N = 60
 METRICS = ["accuracy", "f1_macro", "log_loss", "roc_auc", "r2", "mae", "rmse"]
 TASKS = ["colour", "sick", "cost", "visits", "tags", "rank"]
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.fixture(scope="module")

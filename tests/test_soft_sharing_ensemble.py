@@ -155,8 +155,7 @@ def test_a_trunk_is_searched_as_in_stacks(mixed):
     assert_allclose(both, each, atol=1e-3)
 
 
-def test_the_heat_map_shows_related_tasks_side_by_side(fits):
-    pytest.importorskip("matplotlib").use("agg")
+def test_the_heat_map_shows_related_tasks_side_by_side(plt, fits):
     display = TaskRelationDisplay(fits[0][0]).plot()
     labels = [label.get_text() for label in display.ax_.get_xticklabels()]
     at = [[labels.index(f"{group}{i}") for i in range(3)] for group in "abc"]

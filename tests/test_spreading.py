@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 
+import distributed
 import joblib
 import numpy as np
 import pandas as pd
@@ -22,7 +23,6 @@ GRID = {"learning_rate_init": [1e-3, 1e-2], "sharing": ["none", "hard"]}
 
 
 def test_a_dask_cluster_gives_the_same():
-    distributed = pytest.importorskip("distributed")
     rng = np.random.default_rng(0)
     X = rng.normal(size=(90, 3))
     Y = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0, "yes", "no")})

@@ -61,7 +61,6 @@ KINDS = {
 }
 QUICK = {"n_members": 2, "max_iter": 25, "hidden_layer_sizes": (8,), "random_state": 0}
 QUICK |= {"learning_rate_init": 0.02}
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def table(*kinds, gaps=False):

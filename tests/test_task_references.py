@@ -40,7 +40,6 @@ QUICK |= {"learning_rate_init": 0.02}
 LINEAR = {"hidden_layer_sizes": (), "n_members": 1, "early_stopping": False, "alpha": 0}
 LINEAR |= {"max_iter": 1500, "tol": 1e-12, "n_iter_no_change": 50, "batch_size": 1000}
 LINEAR |= {"learning_rate_init": 0.02, "random_state": 0}
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.mark.parametrize("exposure", [None, "days"])

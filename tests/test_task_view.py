@@ -20,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 from skmtl import MultiTaskClassifier, MultiTaskClassifierRegressor, MultiTaskRegressor
 
 QUICK = {"n_members": 1, "max_iter": 30, "hidden_layer_sizes": (8,), "random_state": 0}
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.fixture
@@ -72,9 +71,7 @@ def test_scorers_and_importances_take_it(fitted):
     assert result.importances_mean.argmax() == 1  # sick is b > 0
 
 
-def test_calibration_and_displays_take_it(fitted):
-    plt = pytest.importorskip("matplotlib.pyplot")
-    plt.switch_backend("agg")
+def test_calibration_and_displays_take_it(plt, fitted):
     model, X, Y = fitted
     there = Y["sick"].notna().to_numpy()
     y, inputs = Y["sick"][there].astype(bool), model[:-1].transform(X)[there]
@@ -87,7 +84,6 @@ def test_calibration_and_displays_take_it(fitted):
     display = PartialDependenceDisplay.from_estimator(model[-1].for_task("cost"), inputs, ["c"])
     [curve] = display.pd_results[0]["average"]
     assert curve[-1] > curve[0]  # cost rises with c
-    plt.close("all")
 
 
 def test_pure_estimators_have_views_too():

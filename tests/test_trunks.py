@@ -4,12 +4,13 @@ import copy
 import pickle
 from functools import partial
 
+import images
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from images import outputs
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
@@ -28,20 +29,7 @@ EVERY += ["d_select_k", "related", SoftSharing(), SoftSharing(penalty="l1")]
 
 @pytest.fixture(scope="module")
 def digits():
-    """Digits as images: which digit, whether it is odd, how much ink."""
-    bunch = load_digits()
-    X = (bunch.data[:300] / 16).astype(np.float32)
-    y = pd.DataFrame({"digit": bunch.target[:300].astype(str), "ink": X.sum(axis=1)})
-    y["odd"] = (bunch.target[:300] % 2).astype(bool)
-    return X.reshape(-1, 1, 8, 8), y
-
-
-def outputs(estimator, X):
-    """What the network says, all members."""
-    module = estimator.module_
-    x = torch.as_tensor(X).reshape(len(X), -1)
-    with torch.no_grad():
-        return module(x.expand(module.n_members, *x.shape))
+    return images.digits(300)
 
 
 def linear_table(n=120, d=3):
@@ -74,10 +62,7 @@ def test_a_linear_trunk_below_linear_heads_learns_what_is_linear():
 
 def test_an_identity_as_trunk_is_no_trunk():
     X = np.random.default_rng(0).uniform(size=(1200, 3)).astype(np.float32)  # nothing to clip
-    asked = {
-        **FAST,
-        "batch_size": 1200,
-    }  # one batch: a trunk draws seeds, which shuffles others anew
+    asked = {**FAST, "batch_size": 1200}  # one: a trunk draws seeds, which shuffles others anew
     plain = MultiTaskRegressor(sharing=HardSharing(linear_skip=False), **asked).fit(X, X**2)
     below = clone(plain).set_params(trunk=nn.Identity()).fit(X, X**2)
     assert torch.equal(outputs(below, X), outputs(plain, X))

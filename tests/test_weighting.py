@@ -222,7 +222,6 @@ def test_a_member_in_a_stack_gives_what_it_gives_alone(name):
         assert_allclose(one[0], outputs[k], rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", sorted(set(NAMES) - RANDOM - UNEVEN))
 def test_the_order_of_tasks_does_not_matter(name):
     X, Y = table()
@@ -231,7 +230,6 @@ def test_the_order_of_tasks_does_not_matter(name):
     assert_allclose(second, first[:, [2, 0, 1]], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fit_is_repeatable_leaves_global_generators_alone_and_pickles(name):
     X, Y = table()
@@ -457,7 +455,6 @@ def starving(n=600, seed=0):
     return X, Y
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_minimax_deviation_lowers_the_worst_regret_where_equal_weights_starve_a_task():
     X, Y = starving()
     common = {"hidden_layer_sizes": (10,), "sharing": HardSharing(linear_skip=False)}
@@ -508,10 +505,7 @@ def test_weights_are_kept_by_epoch():
     assert first != last
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_display_draws_the_weights():
-    plt = pytest.importorskip("matplotlib.pyplot")
-    plt.switch_backend("agg")
+def test_a_display_draws_the_weights(plt):
     X, Y = table()
     est = MultiTaskRegressor(**QUICK, loss_weights="uw").fit(X, Y)
     display = LossWeightsDisplay.from_estimator(est)
@@ -523,7 +517,6 @@ def test_a_display_draws_the_weights():
     again = LossWeightsDisplay(display.weights).plot(display.ax_, line_kw={"lw": 3})
     assert again.figure_ is display.figure_
     assert again.lines_[0].get_linewidth() == 3
-    plt.close("all")
 
 
 def test_learned_weights_live_on_between_parts():
@@ -536,7 +529,6 @@ def test_learned_weights_live_on_between_parts():
     assert abs(weights[-1] - 0.5) > 3 * abs(weights[0] - 0.5)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_grid_search_over_loss_weights_in_two_processes():
     X, Y = table()
     Y = pd.DataFrame(Y, columns=list("abc"))
@@ -667,7 +659,6 @@ def test_single_task_losses_of_a_task_without_labels_are_zero():
     assert est.history_["weight_y2"].iloc[-1] > 0.5
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_task_whose_loss_is_zero_stops_no_other(name):
     X, Y = table()
