@@ -31,11 +31,11 @@ def all_kinds(names=KINDS):
     return [clone(PREPARED[n][0]).prepare(PREPARED[n][1], np.ones(N), name=n) for n in names]
 
 
-def tables(losses, n_members=2, seed=0):
+def tables(losses, names=KINDS, n_members=2):
     """Outputs (K, n, C), values (K, n, V) and weight (K, n, T), a third of it zero."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     outputs = rng.normal(size=(n_members, N, sum(losses.task_outputs)))
-    labels = [PREPARED[KINDS[t]][1] for t in losses.order]
+    labels = [PREPARED[names[t]][1] for t in losses.order]
     values = [t.encode(y, name="y") for t, y in zip(losses.tasks, labels, strict=True)]
     weight = rng.integers(0, 3, size=(n_members, N, len(labels))).astype(float)
     values = torch.from_numpy(np.hstack(values)).expand(n_members, -1, -1)
@@ -271,11 +271,19 @@ def test_kinds_stand_side_by_side_and_are_found_again():
     assert [a.tolist() for a in by_task] == [[[0], [2]], [[1] * 3] * 2, [[1], [3]], [[9], [9]]]
 
 
-@pytest.mark.parametrize("names", [KINDS, ["three classes"], ["ranknet", "huber"]], ids=len)
+TOGETHER = {
+    "every kind": [*PREPARED],
+    "some": KINDS,
+    "one": ["three classes"],
+    "two": ["ranknet", "huber"],
+}
+
+
+@pytest.mark.parametrize("names", TOGETHER.values(), ids=TOGETHER)
 def test_masking_labels_is_dropping_rows(names):
     """Loss, score and gradient of each member and task are those of its labelled rows alone."""
     losses = TaskLosses(all_kinds(names))
-    outputs, values, weight = tables_of(losses, names)
+    outputs, values, weight = tables(losses, names)
     outputs.requires_grad_()
     found, total = losses(outputs, values, weight)
     assert_allclose(total, weight.sum(1))
@@ -298,15 +306,6 @@ def test_masking_labels_is_dropping_rows(names):
             assert_allclose(scores[k, t], alone.score(leaf.detach(), kept, w)[0, 0])
             assert_allclose(outputs.grad[k, there, own], leaf.grad[0])
             assert (outputs.grad[k, ~there, own] == 0).all()
-
-
-def tables_of(losses, names):
-    rng = np.random.default_rng(len(names))
-    outputs = torch.from_numpy(rng.normal(size=(2, N, sum(losses.task_outputs))))
-    labels = [PREPARED[names[t]][1] for t in losses.order]
-    values = np.hstack([t.encode(y, name="y") for t, y in zip(losses.tasks, labels, strict=True)])
-    weight = torch.from_numpy(rng.integers(0, 3, size=(2, N, len(names))).astype(float))
-    return outputs, torch.from_numpy(values).expand(2, -1, -1), weight
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -509,6 +508,25 @@ def test_gradients_under_linear_heads_are_those_written_out(owner):
             assert_allclose(some.combine(weights[members]), combined[members])
             assert_allclose(some.shaped(direction[members]), direction[members].view(-1, 4, 5) / 2)
     assert_allclose(Rows(flat, (-1,)).rows(), flat)
+
+
+def test_the_step_is_torchs_adam_on_the_weighed_sum_of_the_losses():
+    """The gradient of the L2 penalty is added before Adam's moments; biases are free of it."""
+    ours, theirs = Problem(), Problem()
+    decay = {n: 0.0 if n.endswith("bias") else 0.01 for n in ours.parameters()}
+    adam, weighting = optimizer(ours.network, decay=decay), FixedWeights([2.0, 0.5, 1.0])
+    named = theirs.network.named_parameters()
+    groups = [{"params": [p], "weight_decay": decay[name]} for name, p in named]
+    reference, weighting = torch.optim.Adam(groups, lr=0.01), ours.start(weighting)
+    for _ in range(5):
+        train_step(ours.module, ours.loss, ours.batch, weighting, adam)
+        reference.zero_grad()
+        batch = theirs.batch
+        losses, _ = theirs.loss(theirs.module(batch.x), batch.values, batch.weight)
+        (losses * torch.tensor([2.0, 0.5, 1.0])).sum().backward()
+        reference.step()
+    for name, p in theirs.parameters().items():
+        assert_allclose(ours.parameters()[name], p, rtol=1e-9, err_msg=name)
 
 
 WEIGHTINGS = {

@@ -25,6 +25,8 @@ from sklearn.metrics import (
 )
 from sklearn.utils.class_weight import compute_class_weight
 
+from skmtl import tasks
+from skmtl._resolve import known_names
 from skmtl.tasks import (
     BinaryTask,
     ClassificationTask,
@@ -35,6 +37,7 @@ from skmtl.tasks import (
     QuantileTask,
     RankingTask,
     RegressionTask,
+    Task,
     TaskLosses,
 )
 from skmtl.tasks.binary import best_threshold
@@ -162,7 +165,8 @@ FORMULAS = {
 }
 
 
-def test_every_loss_has_its_formula_here_or_in_test_ranking():
+def test_every_kind_is_here_and_has_its_formula_or_one_in_test_ranking():
+    assert set(known_names(tasks, Task).values()) <= {type(task) for task, _ in PREPARED.values()}
     assert set(FORMULAS) == set(PREPARED) - set(RANKINGS)
 
 
@@ -174,6 +178,21 @@ def test_the_loss_is_that_of_the_formula(name):
     assert_allclose(task.sample_loss(outputs, values), expected, rtol=1e-6)
     by_member = task.sample_loss(outputs.expand(2, *outputs.shape), values.expand(2, *values.shape))
     assert_allclose(by_member, [expected, expected], rtol=1e-6)
+
+
+@each
+@pytest.mark.parametrize("scale", [0.1, 1.0, 50.0])
+def test_a_loss_is_not_negative_and_has_the_slope_of_its_values(name, scale):
+    task, labels = prepared(name)
+    outputs, values = draw(task, N, scale=scale).requires_grad_(), encoded(task, labels)
+    loss = task.sample_loss(outputs, values)
+    assert loss.shape == (N,)
+    assert torch.isfinite(loss).all()
+    assert (loss >= 0).all()
+    rounding = 1e-9 * float(loss.detach().max())  # of a difference of two losses, over its step
+    assert torch.autograd.gradcheck(
+        lambda o: task.sample_loss(o, values), outputs, atol=1e-5 + rounding
+    )
 
 
 def test_a_loss_that_looks_at_rows_alone_is_that_of_the_query():
