@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from pandas.testing import assert_series_equal
 from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier, is_regressor
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -252,6 +253,20 @@ def test_a_group_is_shown_to_a_metric_as_indicators(scene):
     assert np.asarray(seen["classes"]).tolist() == [[0, 1], [0, 1]]
     assert_array_equal(seen["said"], est.predict(X)[["t0", "t1"]].to_numpy()[rows])
     assert_array_equal(seen["p"], est.predict_proba(X)["tags"][rows])
+
+
+def test_a_group_may_say_what_its_rows_weigh(scene):
+    """By `compared`, as counts over an exposure do."""
+    est, X, Y, _, qid = scene
+    other, tags = copy.copy(est), copy.copy(est.tasks_["tags"])
+    tags.compared = lambda labels: (labels, 1.0 + np.arange(len(labels)))
+    other.tasks_ = {**est.tasks_, "tags": tags}
+    rows, _ = rows_of(Y, None, "tags")
+    weight = np.ones((N, len(TASKS)))
+    weight[rows, TASKS.index("tags")] += np.arange(len(rows))
+    expected = score_table(est, X, Y, weight, qid=qid).loc["tags"]
+    assert expected["accuracy"] != score_table(est, X, Y, qid=qid).loc["tags", "accuracy"]
+    assert_series_equal(score_table(other, X, Y, qid=qid).loc["tags"], expected)
 
 
 def test_what_has_no_score_is_said_by_name_once(scene):
