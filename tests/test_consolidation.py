@@ -35,8 +35,7 @@ EVERY = {
     "ewc by tasks": EWC(strength=10.0, memory_size=20),
 }
 QUICK = {"hidden_layer_sizes": (6,), "n_members": 2, "batch_size": 16, "random_state": 0}
-rng = np.random.default_rng(0)
-X = rng.normal(size=(60, 3))
+X = np.random.default_rng(0).normal(size=(60, 3))
 Y = np.column_stack([X[:, 0], np.tanh(2 * X[:, 1]), X[:, 2] ** 2])
 
 
@@ -253,7 +252,7 @@ def test_state_survives_pickling_to_the_bit(name, copied):
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("scheme", sorted(known_names(sharing, sharing.Sharing)))
-def test_every_scheme_with_mixed_tasks_gaps_and_weights(name, scheme, mixed):
+def test_every_scheme_with_mixed_tasks_gaps_and_weights(name, scheme, mixed, rng):
     inputs, table = mixed
     weight = rng.integers(0, 3, size=(60, 3)) + 0.5
     options = {**QUICK, "hidden_layer_sizes": (5, 4), "dropout": 0.1}

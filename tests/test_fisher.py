@@ -11,8 +11,7 @@ from skmtl._resolve import known_names
 from skmtl.consolidation.fisher import fisher_diagonal
 from skmtl.tasks import RegressionTask
 
-rng = np.random.default_rng(0)
-X = rng.normal(size=(60, 3))
+X = np.random.default_rng(0).normal(size=(60, 3))
 Y = np.column_stack([X[:, 0], np.tanh(2 * X[:, 1]), X[:, 2] ** 2])
 
 
@@ -35,7 +34,7 @@ def fisher_of(est, weight):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
-def test_fisher_of_linear_gaussian_tasks(loss):
+def test_fisher_of_linear_gaussian_tasks(loss, rng):
     """Of weights the weighted mean of squares of the inputs, of the bias one, whatever the labels."""
     est = linear(loss)
     share = rng.random((60, 3))

@@ -62,7 +62,7 @@ def test_the_layout_of_the_inputs_does_not_matter(layout):
     )
 
 
-def test_nothing_that_came_in_is_written_to():
+def test_nothing_that_came_in_is_written_to(rng):
     weight = rng.random((2000, 2))
     before = X.copy(), Y.copy(), weight.copy()
     est = MultiTaskRegressor(**QUICK, activation="relu").fit(X, Y, weight)

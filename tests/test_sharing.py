@@ -50,7 +50,6 @@ SCHEMES = {name: scheme() for name, scheme in NAMES.items()} | {
 }
 LINEAR = {"hard", "none", "related", "soft, all layers", "soft, trace norm, all layers"}  # take ()
 QUICK = {"hidden_layer_sizes": (6, 5), "n_members": 2, "max_iter": 3, "random_state": 0}
-rng = np.random.default_rng(0)
 
 
 def build(scheme, seeds=(0, 1), **kwargs):
@@ -182,7 +181,7 @@ def test_a_scheme_fits_mixed_tasks_with_gaps_reproduces_and_pickles(mixed, schem
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_network_without_validation_learns(scheme):
+def test_a_network_without_validation_learns(scheme, rng):
     X = rng.normal(size=(200, 4))
     Y = np.tanh(X @ rng.normal(size=(4, 3)))
     est = MultiTaskRegressor(
@@ -257,6 +256,7 @@ def test_parameters_out_of_range_are_named(mixed, scheme, message):
 # Limits
 
 
+rng = np.random.default_rng(0)
 X = rng.normal(size=(120, 4))
 Y = np.tanh(X @ rng.normal(size=(4, 3))) + 0.1 * rng.normal(size=(120, 3))
 Y[rng.random(Y.shape) < 0.2] = np.nan
@@ -294,6 +294,7 @@ def test_what_is_tied_moves_together_and_the_rest_does_not():
 
 
 def ridge_problem():
+    rng = np.random.default_rng(0)
     n, d, n_tasks = 60, 3, 4
     x = rng.normal(size=(n, d))
     x -= x.mean(0)
@@ -331,7 +332,7 @@ def test_linear_soft_sharing_is_mean_regularised_ridge(strength):
     assert_allclose(linear_fit(SoftSharing(strength, layers="all"), x, y), expected, atol=2e-3)
 
 
-def test_a_given_relation_is_the_ridge_of_its_covariance():
+def test_a_given_relation_is_the_ridge_of_its_covariance(rng):
     x, y = ridge_problem()
     n_tasks, d = y.shape[1], x.shape[1]
     root = rng.normal(size=(n_tasks, n_tasks))
@@ -352,7 +353,7 @@ def test_the_trace_norm_is_the_sum_of_singular_values():
     assert torch.autograd.gradcheck(lambda m: trace_norm(m @ m.mT), matrix)
 
 
-def test_a_trace_norm_thresholds_singular_values():
+def test_a_trace_norm_thresholds_singular_values(rng):
     """The closed form where inputs are orthonormal: each singular value, less the strength."""
     x = np.linalg.qr(ridge_problem()[0])[0] * np.sqrt(60)
     y = x @ rng.normal(size=(3, 4)) + 0.3 * rng.normal(size=(60, 4))
@@ -365,7 +366,7 @@ def test_a_trace_norm_thresholds_singular_values():
     )
 
 
-def test_the_relation_of_towers_is_the_correlation_of_their_weights():
+def test_the_relation_of_towers_is_the_correlation_of_their_weights(rng):
     w = rng.normal(size=(1, 4, 7))
     parts = [torch.from_numpy(w[..., :3]), torch.from_numpy(w[..., 3:])]
     rows = w[0] / np.linalg.norm(w[0], axis=1, keepdims=True)

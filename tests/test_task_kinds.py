@@ -1,4 +1,4 @@
-"""Every kind of task beside others in one table: what all must do, then each against a reference."""
+"""Every kind of task in a fit, beside others in one table, with gaps, in all tools and schemes."""
 
 import pickle
 

@@ -694,6 +694,24 @@ def test_the_deviation_of_a_mixture_never_falls_below_the_least():
     assert_allclose(task.activate(outputs)[0, :, 0], np.column_stack([mean, second]))
 
 
+def test_the_std_of_members_is_that_of_their_mixture():
+    task = HeteroscedasticRegressionTask().prepare(np.arange(9.0), np.ones(9), name="y")
+    mean, log_std = torch.randn(2, 3, 5, 1, generator=torch.Generator().manual_seed(0))
+    activated = task.activate(torch.stack([mean, log_std], -1)).mean(0)[:, 0].numpy()
+    mean, std = mean[..., 0].numpy(), log_std[..., 0].exp().numpy()
+    total = mean.var(0) + (std**2).mean(0)
+    assert_allclose(task.decode_std(activated), task.scale_ * np.sqrt(total), rtol=2e-3)
+
+
+def test_quantiles_never_cross_and_come_in_the_order_asked_for():
+    task = QuantileTask([0.99, 0.5, 0.4, 0.01]).prepare(np.arange(9.0), np.ones(9), name="y")
+    outputs = 30 * torch.randn(1, 500, 1, task.n_outputs)
+    found = task.decode_quantiles(task.activate(outputs)[0, :, 0].numpy())
+    assert np.all(np.diff(found[:, ::-1], axis=1) >= 0)
+    start = task.decode_quantiles(task.activate(torch.zeros(1, 1, 1, 4))[0, :, 0].numpy())[0]
+    assert_allclose(start, 4 + task.scale_ * np.array([2.3263, 0, -0.2533, -2.3263]), atol=1e-3)
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1"])
 def test_of_equally_good_thresholds_the_nearest_to_one_half_is_tuned(metric):
     judge = {"accuracy": accuracy_score, "f1": f1_score}.get(metric, balanced_accuracy_score)
