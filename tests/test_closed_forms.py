@@ -17,9 +17,9 @@ LINEAR = {
     "n_members": 1,
     "batch_size": 200,
     "learning_rate_init": 0.02,
-    "max_iter": 3000,
+    "max_iter": 600,  # enough; long after, Adam is further off again
     "tol": 0,
-    "n_iter_no_change": 3000,
+    "n_iter_no_change": 600,
     "random_state": 0,
 }
 QUICK = {"n_members": 2, "max_iter": 8, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -43,8 +43,8 @@ def test_a_linear_regression_is_ridge_at_the_same_alpha(problem, alpha):
     est = MultiTaskRegressor(**LINEAR, alpha=alpha).fit(X, Y)
     for t in range(2):
         ridge = Ridge(alpha=alpha).fit(X, Y[:, t])
-        assert_allclose(weights(est, t) * est.tasks_[f"y{t}"].scale_, ridge.coef_, atol=2e-3)
-        assert_allclose(est.predict(X)[:, t], ridge.predict(X), atol=5e-3)
+        assert_allclose(weights(est, t) * est.tasks_[f"y{t}"].scale_, ridge.coef_, atol=2e-4)
+        assert_allclose(est.predict(X)[:, t], ridge.predict(X), atol=2e-4)
 
 
 def test_ridge_also_where_labels_are_missing_and_weighted(problem):
@@ -56,7 +56,7 @@ def test_ridge_also_where_labels_are_missing_and_weighted(problem):
     for t in range(2):
         there = ~np.isnan(gaps[:, t])
         ridge = Ridge(alpha=10.0).fit(X[there], Y[there, t], sample_weight=weight[there, t])
-        assert_allclose(est.predict(X)[:, t], ridge.predict(X), atol=5e-3)
+        assert_allclose(est.predict(X)[:, t], ridge.predict(X), atol=2e-4)
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
@@ -69,15 +69,17 @@ def test_a_linear_classification_is_logistic_regression_at_alpha_one_over_c(
     task = ClassificationTask(class_weight=class_weight)
     est = MultiTaskClassifier(task, **LINEAR, alpha=5.0).fit(X, y)
     reference = LogisticRegression(C=1 / 5.0, class_weight=class_weight, tol=1e-8).fit(X, y)
-    assert_allclose(est.predict_proba(X), reference.predict_proba(X), atol=1e-3)
+    assert_allclose(est.predict_proba(X), reference.predict_proba(X), atol=2e-4)
     if n_classes == 2:
-        assert_allclose(weights(est), reference.coef_[0], atol=2e-3)
+        assert_allclose(weights(est), reference.coef_[0], atol=2e-4)
 
 
 def test_absolute_error_is_the_regression_of_the_median(problem):
     X, Y = problem
     est = MultiTaskRegressor(
-        RegressionTask("absolute_error"), **{**LINEAR, "learning_rate_init": 2e-3}, alpha=0.0
+        RegressionTask("absolute_error"),
+        **LINEAR | {"learning_rate_init": 2e-3, "max_iter": 3000},
+        alpha=0.0,
     ).fit(X, Y[:, 0])
     reference = QuantileRegressor(alpha=0).fit(X, Y[:, 0])
     assert np.abs(est.predict(X) - Y[:, 0]).mean() == pytest.approx(

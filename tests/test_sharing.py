@@ -302,7 +302,7 @@ def ridge_problem():
     return x, (y - y.mean(0)) / y.std(0)
 
 
-def linear_fit(scheme, x, y):
+def linear_fit(scheme, x, y, learning_rate_init=0.05, max_iter=500):
     est = MultiTaskRegressor(
         sharing=scheme,
         hidden_layer_sizes=(),
@@ -310,10 +310,10 @@ def linear_fit(scheme, x, y):
         early_stopping=False,
         n_members=1,
         batch_size=len(x),
-        learning_rate_init=1e-2,
-        max_iter=4000,
+        learning_rate_init=learning_rate_init,
+        max_iter=max_iter,
         tol=0.0,
-        n_iter_no_change=4000,
+        n_iter_no_change=max_iter,
         random_state=0,
     ).fit(x, y)
     return (est.predict(np.eye(x.shape[1])) - est.predict(np.zeros_like(np.eye(x.shape[1])))).T
@@ -329,7 +329,7 @@ def test_linear_soft_sharing_is_mean_regularised_ridge(strength):
     expected = np.linalg.solve(
         within + strength * np.kron(between, np.eye(d)), (x.T @ y / len(x)).T.ravel()
     ).reshape(n_tasks, d)
-    assert_allclose(linear_fit(SoftSharing(strength, layers="all"), x, y), expected, atol=2e-3)
+    assert_allclose(linear_fit(SoftSharing(strength, layers="all"), x, y), expected, atol=1e-5)
 
 
 def test_a_given_relation_is_the_ridge_of_its_covariance(rng):
@@ -342,7 +342,7 @@ def test_a_given_relation_is_the_ridge_of_its_covariance(rng):
         within + 0.7 * np.kron(np.linalg.inv(relation), np.eye(d)), (x.T @ y / len(x)).T.ravel()
     ).reshape(n_tasks, d)
     found = linear_fit(RelatedSharing(0.7, relation), x, y)
-    assert_allclose(found, expected, atol=2e-3)
+    assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_trace_norm_is_the_sum_of_singular_values():
@@ -361,9 +361,9 @@ def test_a_trace_norm_thresholds_singular_values(rng):
     left, values, right = np.linalg.svd((x.T @ y / 60).T, full_matrices=False)
     strength = (values[1] + values[2]) / 2
     expected = left * np.maximum(values - strength, 0) @ right
-    assert_allclose(
-        linear_fit(SoftSharing(strength, "trace_norm", "all"), x, y), expected, atol=5e-3
-    )
+    scheme = SoftSharing(strength, "trace_norm", "all")  # not smooth where it is zero: small steps
+    found = linear_fit(scheme, x, y, learning_rate_init=0.01, max_iter=1000)
+    assert_allclose(found, expected, atol=2e-3)
 
 
 def test_the_relation_of_towers_is_the_correlation_of_their_weights(rng):
