@@ -106,7 +106,7 @@ PARAMETERS = [
     PARAMETERS,
     ids=[f"{p[0]}={p[1]!r}"[:50] for p in PARAMETERS],
 )
-def test_a_parameter(name, value, error, text):
+def test_a_parameter_that_cannot_be_is_refused(name, value, error, text):
     est = MultiTaskClassifierRegressor(**{**QUICK, name: value})
     with raises(error, text) as caught:
         est.fit(X, Y)
@@ -150,19 +150,19 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("case", TARGETS)
-def test_a_target(case):
+def test_a_target_that_cannot_be_learned_is_refused(case):
     y, error, *parts = TARGETS[case]
     with raises(error, *parts):
         MultiTaskClassifierRegressor(**QUICK).fit(X, y)
 
 
-def test_strings_in_a_regression_column():
+def test_strings_in_a_regression_column_are_refused():
     for labels in (["1.5", "2.5", None] * 10, np.array(["1", "2", "3"] * 10)):
         with raises(ValueError, "Task 'y': a regression column holds numbers. Found"):
             MultiTaskRegressor(**QUICK).fit(X, labels)
 
 
-def test_a_kind_the_pure_estimators_do_not_take():
+def test_pure_estimators_refuse_the_other_kind():
     with raises(ValueError, "MultiTaskRegressor takes regression tasks"):
         MultiTaskRegressor("classification", **QUICK).fit(X, Y["cost"])
     with raises(ValueError, "MultiTaskClassifier takes classification tasks"):
@@ -170,7 +170,7 @@ def test_a_kind_the_pure_estimators_do_not_take():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_inputs_that_are_not_finite(value):
+def test_inputs_that_are_not_finite_are_refused(value):
     broken = X.copy()
     broken[4, 1] = value
     with raises(ValueError, "Input X contains"):
@@ -188,7 +188,7 @@ WEIGHTS = {
 
 
 @pytest.mark.parametrize("case", WEIGHTS)
-def test_a_sample_weight(case):
+def test_a_sample_weight_that_is_none_is_refused(case):
     weight, *parts = WEIGHTS[case]
     with raises(ValueError, *parts):
         MultiTaskClassifierRegressor(**QUICK).fit(X, Y, sample_weight=weight)
@@ -205,7 +205,7 @@ def test_a_sample_weight(case):
         (["a", "b", "c"], TypeError, "a dict from task to its class labels"),
     ],
 )
-def test_classes_of_partial_fit(classes, error, text):
+def test_classes_that_do_not_fit_the_targets_are_refused(classes, error, text):
     with raises(error, text):
         MultiTaskClassifierRegressor(**QUICK).partial_fit(X, Y, classes=classes)
 
@@ -225,19 +225,19 @@ class TestAfterAFit:
             pd.DataFrame(X, columns=list("abc")), Y
         )
 
-    def test_a_class_that_was_not_seen(self):
+    def test_a_class_that_was_not_seen_is_not_scored(self):
         with raises(ValueError, "Task 'kind': labels ['z'] were not among the classes seen in fit"):
             self.est.score(pd.DataFrame(X, columns=list("abc")), Y.assign(kind="z"))
 
-    def test_features_with_other_names(self):
+    def test_features_with_other_names_are_refused(self):
         with raises(ValueError, "feature names should match"):
             self.est.predict(pd.DataFrame(X, columns=list("abz")))
 
-    def test_other_tasks_in_score(self):
+    def test_other_tasks_are_not_scored(self):
         with raises(ValueError, "columns seen in fit, ['kind', 'cost']. Found ['cost', 'x']"):
             self.est.score(pd.DataFrame(X, columns=list("abc")), Y[["cost"]].assign(x=1))
 
-    def test_classes_other_than_at_first(self):
+    def test_classes_other_than_at_first_are_refused(self):
         with raises(
             ValueError, "classes of task 'kind' must be those of the first call, ['a', 'b']"
         ):
@@ -246,7 +246,7 @@ class TestAfterAFit:
             )
 
 
-def test_prediction_before_fit():
+def test_nothing_is_predicted_before_fit():
     from sklearn.exceptions import NotFittedError
 
     est = MultiTaskClassifierRegressor()
@@ -277,12 +277,12 @@ class TestWarnings:
             est.partial_fit(X, y, classes={"same": ["x", "z"]})
 
     @pytest.mark.parametrize("scale", [1e-4, 1e4])
-    def test_inputs_far_from_standardised(self, scale):
+    def test_inputs_far_from_standardised_are_warned_of(self, scale):
         with pytest.warns(UserWarning, match="far from standardised: column 'b' of X"):
             MultiTaskClassifierRegressor(**QUICK).fit(
                 pd.DataFrame(X * scale * [1, 10, 1], columns=list("abc")), Y
             )
 
-    def test_one_column_far_from_the_others(self):
+    def test_a_column_far_from_the_others_is_warned_of(self):
         with pytest.warns(UserWarning, match="column 2 of X"):
             MultiTaskClassifierRegressor(**QUICK).fit(X * [0.1, 0.1, 50], Y)

@@ -67,17 +67,17 @@ PENALISED = [sharing.SoftSharing(penalty="l1"), sharing.SoftSharing(penalty="tra
 
 
 @pytest.mark.parametrize("scheme", SCHEMES + PENALISED, ids=str)
-def test_schemes(scheme):
+def test_every_scheme_predicts_what_it_does_on_the_cpu(scheme):
     alike(*fitted(sharing=scheme))
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_weightings(weighting):
+def test_every_weighting_predicts_what_it_does_on_the_cpu(weighting):
     alike(*fitted(loss_weights=weighting))
 
 
 @pytest.mark.parametrize("schedule", ["alternating", "progressive"])
-def test_schedules(schedule):
+def test_every_schedule_predicts_what_it_does_on_the_cpu(schedule):
     alike(*fitted(schedule=schedule))
 
 

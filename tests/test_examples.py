@@ -12,6 +12,18 @@ from sklearn.calibration import calibration_curve
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 
+def test_the_first_example_draws_its_picture_and_one_network_beats_a_model_per_task(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    plt.switch_backend("agg")
+    names = runpy.run_path(str(EXAMPLES / "plot_01_penguins.py"))
+    assert (tmp_path / "output" / "penguins_learning_curves.png").stat().st_size > 10_000
+    assert "one network for all" in capsys.readouterr().out
+    scores = names["scores"]
+    assert scores.loc[("mean", ""), "skmtl"] > scores.loc[("mean", ""), ["linear", "forest"]].max()
+
+
 @pytest.fixture(scope="module")
 def toy():
     return runpy.run_path(str(EXAMPLES / "plot_06_two_tasks_toy.py"))

@@ -1,8 +1,5 @@
 """What X may be, and that it is neither copied nor written to."""
 
-import pathlib
-import runpy
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -70,14 +67,3 @@ def test_nothing_that_came_in_is_written_to(rng):
     est.score(X, Y, weight)
     for now, then in zip((X, Y, weight), before, strict=True):
         assert_array_equal(now, then)
-
-
-def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    examples = pathlib.Path(__file__).parents[1] / "examples"
-    names = runpy.run_path(str(examples / "plot_01_penguins.py"))
-    assert (tmp_path / "output" / "penguins_learning_curves.png").stat().st_size > 10_000
-    assert "one network for all" in capsys.readouterr().out
-    scores = names["scores"]
-    assert scores.loc[("mean", ""), "skmtl"] > scores.loc[("mean", ""), ["linear", "forest"]].max()

@@ -50,7 +50,7 @@ def blobs(n_tasks=6, n_rows=8, seed=0):
     return X, np.array(["blue", "green", "red"])[code], task
 
 
-# --- algorithms ----------------------------------------------------------------------------------
+# Algorithms
 
 
 def batch(n_tasks=3, n_rows=6, n_features=2, n_outputs=1, seed=0, classes=False):
@@ -188,7 +188,7 @@ def test_rows_without_weight_count_for_nothing():
     assert_allclose(*adapted, rtol=1e-12)
 
 
-# --- episodes ------------------------------------------------------------------------------------
+# Episodes
 
 
 def test_rows_are_drawn_without_replacement_and_all_subsets_alike():
@@ -231,7 +231,7 @@ def test_every_task_is_split_into_support_and_the_rest():
     assert_array_equal(np.add.reduceat(support.astype(int), [0, 3]), [2, 5])
 
 
-# --- estimators ----------------------------------------------------------------------------------
+# Estimators
 
 
 @pytest.mark.filterwarnings("ignore")  # the checks' data have no tasks

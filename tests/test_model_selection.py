@@ -112,7 +112,7 @@ def tables(draw, max_rows=40):
     return frame(codes)
 
 
-# --- folds ---------------------------------------------------------------------------------------
+# Folds
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -328,7 +328,7 @@ def test_a_task_without_labels_is_named():
         list(MultiTaskStratifiedKFold(5).split(Y, Y))
 
 
-# --- random splits -------------------------------------------------------------------------------
+# Random splits
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_random_splits_train_on_rare_classes_first_and_test_every_task():
         list(MultiTaskStratifiedShuffleSplit(1).split(Y, Y))
 
 
-# --- both, as splitters of scikit-learn ----------------------------------------------------------
+# Both, as splitters of scikit-learn
 
 
 @each_splitter
@@ -480,7 +480,7 @@ def test_a_classifier_with_gaps_can_be_searched(mixed):
     cross_validate(est, X, Y, cv=MultiTaskStratifiedKFold(3), error_score="raise")
 
 
-# --- tasks ---------------------------------------------------------------------------------------
+# Tasks
 
 
 def test_leave_one_task_out_has_each_task_as_target_once(mixed):
@@ -506,7 +506,7 @@ def test_leave_one_task_out_is_not_mistaken_for_a_splitter_of_rows(routing):
         cross_validate(LinearRegression(), X, y, cv=LeaveOneTaskOut(), error_score="raise")
 
 
-# --- predictions ---------------------------------------------------------------------------------
+# Predictions
 
 
 def looped(est, X, Y, cv, method="predict"):

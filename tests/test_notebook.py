@@ -112,7 +112,7 @@ def scores_of():
     return ScoreTable(table, index=pd.Index(["species", "sex", "mass"], name="task"))
 
 
-# --- the estimator's diagram ---------------------------------------------------------------------
+# The estimator's diagram
 
 
 def diagram_of(estimator):
@@ -155,7 +155,7 @@ def test_a_pipeline_shows_its_own_diagram_with_a_fitted_estimator_inside(mixed):
     assert "skmtl-repr" not in markup
 
 
-# --- the table of tasks --------------------------------------------------------------------------
+# The table of tasks
 
 
 def test_a_row_a_task_says_what_was_learned(mixed, fitted):
@@ -274,7 +274,7 @@ def test_a_single_linear_task_is_shown_too():
     assert len(cells(tasks_html(est))) == 1
 
 
-# --- tables of numbers ---------------------------------------------------------------------------
+# Tables of numbers
 
 
 def test_gains_are_told_in_words_and_numbers():
@@ -349,7 +349,7 @@ def test_the_style_touches_nothing_else():
             assert not selector.strip() or ".skmtl-repr" in selector, selector
 
 
-# --- in a browser --------------------------------------------------------------------------------
+# In a browser
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -550,7 +550,7 @@ def test_what_is_shared_is_one_piece_and_what_is_not_has_gaps(page):
             assert centre == pytest.approx((row[1]["top"] + row[1]["bottom"]) / 2, abs=3)
 
 
-# --- the notebook --------------------------------------------------------------------------------
+# The notebook
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).parents[1] / "examples").glob("*.ipynb"))
 
