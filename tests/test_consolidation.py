@@ -61,7 +61,7 @@ def assert_same(one, other):
         assert_array_equal(p, q)
 
 
-def test_names():
+def test_names_are_known_and_read_generously():
     assert list(known_names(skmtl.consolidation, Consolidation)) == [
         "agem",
         "ewc",
@@ -207,7 +207,7 @@ def test_a_stage_ends_where_other_tasks_have_labels():
     assert (grew[..., 2] == 0).all()
 
 
-def test_the_limits_of_strength():
+def test_a_strength_of_zero_does_nothing_and_a_huge_one_holds_what_the_past_needs():
     """Zero is nothing at all; a huge one holds what the past depends on where it was."""
     plain = trained(MultiTaskRegressor(**QUICK))
     none = trained(MultiTaskRegressor(consolidation=EWC(0.0, stage=1), **QUICK))

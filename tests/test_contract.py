@@ -88,7 +88,7 @@ def test_predict_proba_is_there_only_with_classes(mixed):
     assert not hasattr(MultiTaskRegressor(), "predict_proba")
 
 
-def test_pipeline_with_column_transformer(mixed):
+def test_a_pipeline_with_a_column_transformer_keeps_the_names_of_tasks(mixed):
     X, Y = mixed
     pipe = make_pipeline(
         make_column_transformer((StandardScaler(), ["a", "b"]), remainder="passthrough"),
@@ -152,18 +152,18 @@ def test_fit_gives_torch_its_threads_back(mixed):
     assert torch.get_num_threads() == before
 
 
-def test_cross_validation_tools(mixed):
+def test_cross_validation_gives_what_fits_on_the_folds_give(mixed):
     X, Y = mixed
-    est = MultiTaskClassifierRegressor(**QUICK)
-    predicted = cross_val_predict(est, X, Y, cv=KFold(3))
-    assert predicted.shape == Y.shape
-    result = cross_validate(est, X, Y, cv=KFold(3), return_train_score=True, error_score="raise")
-    assert np.isfinite(result["test_score"]).all()
-    _, train, test = learning_curve(
-        est, X, Y, cv=KFold(2), train_sizes=[0.5, 1.0], error_score="raise"
-    )
-    assert np.isfinite(train).all()
-    assert np.isfinite(test).all()
+    est, cv = MultiTaskClassifierRegressor(**QUICK), KFold(3)
+    predicted = cross_val_predict(est, X, Y, cv=cv)
+    scores = cross_validate(est, X, Y, cv=cv, return_train_score=True, error_score="raise")
+    sizes, curve, _ = learning_curve(est, X, Y, cv=cv, train_sizes=[1.0], error_score="raise")
+    assert sizes.tolist() == [40]
+    for f, (train, test) in enumerate(cv.split(X)):
+        fold = clone(est).fit(X.iloc[train], Y.iloc[train])
+        assert_array_equal(predicted[test], fold.predict(X.iloc[test]).to_numpy())
+        assert scores["test_score"][f] == fold.score(X.iloc[test], Y.iloc[test])
+        assert scores["train_score"][f] == curve[0, f] == fold.score(X.iloc[train], Y.iloc[train])
 
 
 def test_permutation_importance_finds_the_features_that_matter(mixed):
@@ -186,7 +186,7 @@ def test_a_copy_predicts_the_same_and_trains_on_the_same(mixed, copied):
     assert_frame_equal(est.partial_fit(X, Y).predict(X), twin.partial_fit(X, Y).predict(X))
 
 
-def test_joblib_round_trip(mixed, tmp_path):
+def test_joblib_gives_back_what_it_was_given(mixed, tmp_path):
     X, Y = mixed
     est = MultiTaskClassifierRegressor(**QUICK).fit(X, Y)
     joblib.dump(est, tmp_path / "est.joblib")

@@ -101,7 +101,7 @@ def test_a_search_is_that_of_scikit_learn():
     assert_allclose(*(s.cv_results_["mean_test_score"] for s in searches), atol=1e-3)
 
 
-def test_tasks_by_group():
+def test_a_task_per_row_predicts_what_it_does_on_the_cpu():
     X, _ = table()
     X["task"] = np.arange(len(X), dtype=np.float32) % 5
     y = X["a"] * (1 + X["task"])
@@ -112,7 +112,7 @@ def test_tasks_by_group():
     assert_allclose(*(est.predict(X) for est in fits), atol=0.01)
 
 
-def test_tables_of_tasks_drawn_evenly():
+def test_tables_drawn_evenly_are_learned_as_on_the_cpu():
     X, _ = table()
     many, few = X[:500], X[500:560]
     tables = {"many": (many, many["a"]), "few": (few, -few["a"])}
@@ -123,7 +123,7 @@ def test_tables_of_tasks_drawn_evenly():
     assert_allclose(*(est.predict(few) for est in fits), atol=0.01)
 
 
-def test_rows_of_a_dataset():
+def test_rows_of_a_dataset_are_learned_as_on_the_cpu():
     X, _ = table()
     x = torch.from_numpy(X.to_numpy())
     rows = torch.utils.data.TensorDataset(x, x[:, :2])
@@ -131,7 +131,7 @@ def test_rows_of_a_dataset():
     assert_allclose(*(est.predict(x.numpy()) for est in fits), atol=0.01)
 
 
-def test_kinds_of_tasks():
+def test_counts_are_positive_and_quantiles_ascend():
     X, _ = table()
     rng = np.random.default_rng(1)
     grades = pd.Categorical.from_codes(
@@ -145,7 +145,7 @@ def test_kinds_of_tasks():
 
 
 @pytest.mark.parametrize("consolidation", [Replay(), EWC(), AGEM()], ids=["replay", "ewc", "agem"])
-def test_streams(consolidation):
+def test_a_stream_ends_where_it_does_on_the_cpu(consolidation):
     X, Y = table()
     streams = []
     for device in ("cpu", "cuda"):
@@ -160,7 +160,7 @@ def test_streams(consolidation):
     assert np.corrcoef(*streams)[0, 1] > 0.99
 
 
-def test_transfer_and_export():
+def test_what_was_fitted_there_is_transferred_and_exported():
     X, Y = table()
     source = MultiTaskClassifierRegressor(device="cuda", **SETTINGS).fit(X, Y)
     assert list(source.add_task(X, X["e"]).predict(X)) == ["kind", "cost", "flag", "e"]
@@ -170,7 +170,7 @@ def test_transfer_and_export():
     assert_allclose(outputs["cost"].numpy(), source.predict(X)["cost"], rtol=1e-3, atol=1e-2)
 
 
-def test_inspection_and_the_ensemble():
+def test_gains_conflicts_and_relations_are_found_there():
     X, Y = table()
     est = MultiTaskRegressor(device="cuda", **SETTINGS)
     assert np.isfinite(transfer_gain(est, X, X[["a", "b"]], cv=2).delta_m)
@@ -180,7 +180,7 @@ def test_inspection_and_the_ensemble():
 
 
 @pytest.mark.parametrize("scheme", ["none", "soft", sharing.MMoE(own_trunks=True)], ids=str)
-def test_a_trunk_for_each(scheme):
+def test_a_trunk_for_each_tower_or_expert_learns(scheme):
     X, Y = table()
     est = MultiTaskClassifierRegressor(
         trunk=TabularTrunk(), sharing=scheme, device="cuda", random_state=0
@@ -189,7 +189,7 @@ def test_a_trunk_for_each(scheme):
 
 
 @pytest.mark.parametrize("callbacks", [None, [MixedPrecision()]], ids=["single", "mixed"])
-def test_a_trunk(callbacks):
+def test_a_trunk_learns_in_single_and_in_mixed_precision(callbacks):
     X, Y = table()
     est = MultiTaskClassifierRegressor(
         trunk=TabularTrunk(), device="cuda", callbacks=callbacks, random_state=0

@@ -252,7 +252,7 @@ def test_other_preprocessing_is_refused(mixed):
         MultiTaskClassifierRegressor().to_torch()
 
 
-def test_one_task_alone(mixed):
+def test_a_task_alone_is_exported_alone(mixed):
     X, Y = mixed
     est = MultiTaskClassifierRegressor(**QUICK).fit(X, Y)
     for task, names in {"colour": ["colour", "colour_proba"], "cost": ["cost"]}.items():

@@ -8,7 +8,7 @@ from skmtl.sharing import HardSharing
 from skmtl.tasks import RegressionTask, Task
 
 
-def test_names_of_the_families():
+def test_a_family_has_these_names_and_an_object_is_taken_as_a_copy():
     schemes = "cgc cross_stitch dselectk hard low_rank ltb mmoe mtan none ple related soft"
     assert sorted(known_names(sharing, sharing.Sharing)) == schemes.split()
     kinds = "binary classification count heteroscedastic_regression multilabel ordinal quantile"

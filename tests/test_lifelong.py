@@ -64,7 +64,7 @@ def test_nothing_changes_nothing_is_forgotten():
         ([[0.5, np.nan], [0.5, 0.5]], None, "after the last stage"),
     ],
 )
-def test_what_is_refused(scores, learned_at, text):
+def test_scores_that_say_nothing_are_refused(scores, learned_at, text):
     with pytest.raises(ValueError, match=text):
         forgetting(scores, learned_at)
     with pytest.raises(ValueError, match="baseline must be a number"):

@@ -289,7 +289,7 @@ def test_a_frame_of_one_column_comes_back_and_is_scored_as_any_target():
 
 
 @pytest.mark.parametrize("sharing", ["hard", "none"])
-def test_members_and_their_spread(sharing):
+def test_members_average_to_the_prediction_and_differ_by_its_spread(sharing):
     X, y = schools()
     est = MultiTaskRegressor(task_column="school", sharing=sharing, **QUICK).fit(X, y)
     each = [member.predict(X) for member in est.members_]

@@ -323,7 +323,7 @@ def test_a_table_of_scores_stays_a_frame():
     ("value", "text"),
     [(NAN, "–"), (-0.25, "−0.250"), (0.9996, "1.000"), (math.inf, "∞"), (1234.5, "1,234.500")],
 )
-def test_scores_in_print(value, text):
+def test_scores_are_printed_with_three_decimals(value, text):
     assert _html.number(value) == text
 
 
@@ -331,7 +331,7 @@ def test_scores_in_print(value, text):
     ("value", "text"),
     [(0.05, "0.050"), (221.44, "221.4"), (1289.1, "1,289"), (0, "0.000"), (2e9, "2e+09")],
 )
-def test_quantities_in_print(value, text):
+def test_quantities_are_printed_by_their_size(value, text):
     assert _html.quantity(value) == text
 
 
@@ -339,7 +339,7 @@ def test_quantities_in_print(value, text):
     ("mean", "deviation", "text"),
     [(4201.75, 800.8, "4,202 ± 801"), (0.1, 0.0102, "0.1000 ± 0.0102"), (-5, 1, "−5.00 ± 1.00")],
 )
-def test_spreads_in_print(mean, deviation, text):
+def test_a_mean_is_printed_to_the_digits_of_its_deviation(mean, deviation, text):
     assert _html.spread(mean, deviation)[0] == text
 
 

@@ -72,7 +72,7 @@ def plain(module):
 
 
 @pytest.mark.parametrize("scheme", [HardSharing(linear_skip=False), NoSharing(linear_skip=False)])
-def test_scikit_learn(scheme):
+def test_hard_and_no_sharing_are_scikit_learns_networks(scheme):
     network, hard = build(scheme), isinstance(scheme, HardSharing)
     layers = [*(network.body if hard else network.body.layers), network.heads.last]
     outputs, x = [], X.numpy()
@@ -96,7 +96,7 @@ def rechub(name, hidden, **params):
     return peer
 
 
-def test_rechub_mmoe():
+def test_mmoe_is_rechubs():
     network, peer = build(MMoE(4)), rechub("MMOE", HIDDEN, n_expert=4)
     level = network.body.levels[0]
     fill_experts(peer.experts, level.common)
@@ -107,7 +107,7 @@ def test_rechub_mmoe():
 
 @pytest.mark.parametrize(("n_shared", "n_own"), [(2, 1), (1, 2), (2, 0)])
 @pytest.mark.parametrize(("scheme", "hidden"), [(CGC, HIDDEN), (PLE, (5, 5)), (PLE, (5, 5, 5))])
-def test_rechub_cgc_and_ple(scheme, hidden, n_shared, n_own):
+def test_cgc_and_ple_are_rechubs(scheme, hidden, n_shared, n_own):
     network = build(scheme(n_shared, n_own), hidden)
     levels, counts = network.body.levels, {"n_expert_shared": n_shared, "n_expert_specific": n_own}
     expert = hidden if scheme is CGC else hidden[:1]
@@ -122,7 +122,7 @@ def test_rechub_cgc_and_ple(scheme, hidden, n_shared, n_own):
     check(network, peer({"x": X}).chunk(T, 1))
 
 
-def test_loralib():
+def test_low_rank_is_loralibs():
     network = build(sharing.LowRank(rank=2))
     towers = [nn.Sequential() for _ in TASKS]
     for layer, sizes in zip(network.body.layers, pairwise((D, *HIDDEN)), strict=True):
@@ -154,7 +154,7 @@ def resnet(layers):
     return parts
 
 
-def test_libmtl_dselectk(libmtl):
+def test_dselectk_is_libmtls(libmtl):
     """Its gates see the sample, so they get no slope here; NumPy 2.4 makes its codes all ones."""
     network = build(sharing.DSelectK(n_experts=4, k=2))
     gate = network.body.gate.train()  # when it predicts, ours selects outright
@@ -172,7 +172,7 @@ def test_libmtl_dselectk(libmtl):
     check(network, peer(X).values())
 
 
-def test_libmtl_cross_stitch(libmtl):
+def test_cross_stitch_is_libmtls(libmtl):
     """Its unit has one row where the paper has one a task, and none follows the last layer."""
     network, sizes = build(sharing.CrossStitch(), DEEP), list(pairwise((D, *DEEP)))
     layers = [[nn.Sequential(nn.Linear(*s), nn.Tanh()) for s in sizes] for _ in TASKS]
@@ -184,7 +184,7 @@ def test_libmtl_cross_stitch(libmtl):
     check(network, peer(X).values())
 
 
-def test_libmtl_mtan(libmtl):
+def test_mtan_is_libmtls(libmtl):
     """On images of one pixel; its convolutions before a layer and between masks left out."""
     network = build(sharing.MTAN(), DEEP)
     layers = [nn.Sequential(nn.Conv2d(*s, 1), nn.Tanh()) for s in pairwise((D, *DEEP))]

@@ -77,7 +77,7 @@ SHAPES = list(itertools.product(SCHEMES, [(5,), (6, 5)], [(), (3,)], [(1,), (1, 
 
 
 @pytest.mark.parametrize(("scheme", "hidden", "heads", "outputs"), SHAPES)
-def test_shapes_and_owners(scheme, hidden, heads, outputs):
+def test_outputs_have_their_shape_and_every_parameter_an_owner(scheme, hidden, heads, outputs):
     network = build(scheme, hidden=hidden, heads=heads, task_outputs=outputs)
     assert network(torch.randn(2, 7, 4)).shape == (2, 7, sum(outputs))
     owners = network.owners()
@@ -157,7 +157,7 @@ def test_what_penalties_add_to_gradients_is_their_slope(scheme, before):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_network_compiles(scheme):
+def test_a_network_is_exported(scheme):
     network = spread(build(scheme))
     x = torch.randn(2, 7, 4)
     traced = torch.export.export(network, (x,)).module()
@@ -444,7 +444,7 @@ def test_cross_stitch_at_identity_is_no_sharing():
     ],
     ids=repr,
 )
-def test_limits(scheme, limit):
+def test_a_scheme_at_its_limit_is_the_simpler_one(scheme, limit):
     """Trained with the same seed, not only built: the gradients are those of the limit too."""
     whole = {"batch_size": 200, "early_stopping": False}  # no random order, which noise would shift
     expected = fitted(limit, **whole).predict(X)
@@ -510,7 +510,7 @@ def test_dselectk_uses_at_most_k_experts_after_annealing(n_experts):
     assert (early.train().body.gate() > 0).sum(-1).max() == n_experts
 
 
-def test_the_smooth_step():
+def test_the_smooth_step_is_that_of_the_paper():
     t = torch.linspace(-1, 1, 201, dtype=torch.float64)
     width = torch.tensor(1.0, dtype=torch.float64)
     step = smooth_step(t, width)
@@ -560,7 +560,7 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("scheme", COUNTS)
-def test_parameter_counts(scheme):
+def test_a_scheme_has_the_parameters_that_its_formula_counts(scheme):
     assert count(build(scheme, seeds=(0,))) == COUNTS[scheme] + SKIP
 
 

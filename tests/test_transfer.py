@@ -346,7 +346,7 @@ def test_ridge_on_top_in_a_pipeline():
 
 
 @pytest.mark.parametrize("scheme", ["none", SoftSharing(penalty="trace_norm")])
-def test_nothing_is_shared(scheme):
+def test_a_source_that_shares_nothing_is_refused(scheme):
     est = fitted(scheme)
     with pytest.raises(ValueError, match="The source shares nothing that a new task could start"):
         est.adapt(X, NEW)
@@ -367,7 +367,7 @@ def test_nothing_is_shared(scheme):
         (X[:0], "0 sample"),
     ],
 )
-def test_other_features(other, message):
+def test_other_features_are_refused(other, message):
     y = NEW[["other"]][: len(other)]
     with pytest.raises(ValueError, match=message):
         fitted().adapt(other, y)
