@@ -83,11 +83,11 @@ def test_a_value_outside_is_bent_towards_a_range_more():
 
 def test_a_module_leaves_inputs_between_the_bounds_as_they_are():
     data = table(normal(100, 4), dtype=torch.float32)
-    network = HardSharing().build(architecture(), [Generator()])
-    module = MultiTaskModule(spread(network), clip_bounds(data, torch.arange(100)))
+    network = spread(HardSharing().build(architecture(), [Generator()])).float()
+    module = MultiTaskModule(network, clip_bounds(data, torch.arange(100)))
     inside = 0.5 * data.x
     assert module.clip(inside) is inside
-    far = torch.full((1, 5, 4), 1e9)
+    far = torch.full((1, 5, 4), 1e9, dtype=torch.float32)
     assert torch.equal(module.clip(far), bent(far, module.bounds))
     assert torch.equal(module(far), network(bent(far, module.bounds)))
     assert torch.equal(module(far, clipped=True), network(far))
