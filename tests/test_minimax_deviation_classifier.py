@@ -1,6 +1,7 @@
 """`MinimaxDeviationClassifier`: the game's exact value, the paper's example, the contract."""
 
 import itertools
+import pathlib
 import pickle
 import re
 
@@ -224,6 +225,19 @@ def test_minimax_deviation_is_never_worse(fits, risks, n):
         assert deviation < (likeliest - BEST).max() - MONTE_CARLO
         assert mean < likeliest.mean() - MONTE_CARLO
         assert risks[n].max() < likeliest.max() - MONTE_CARLO
+
+
+def test_the_figures_of_the_page_are_these(risks):
+    page = pathlib.Path(__file__).parents[1] / "docs" / "weighting.md"
+    cells = [line.split("|")[1:-1] for line in page.read_text("utf-8").splitlines()]
+    start = next(i for i, row in enumerate(cells) if row and row[0] == " rows in the sample ")
+    lengths, _, ours, likeliest, ignoring = (
+        [float(c) for c in row[1:] if c.strip(" -")] for row in cells[start : start + 5]
+    )
+    assert_allclose(ours, [(risks[n] - BEST).max() for n in lengths], atol=MONTE_CARLO)
+    expected = [(maximum_likelihood_risk(n) - BEST).max() for n in lengths if n]
+    assert_allclose(likeliest, expected, atol=5e-4)
+    assert_allclose(ignoring, (IGNORING - BEST).max(), atol=5e-4)
 
 
 def test_longer_samples_bring_it_nearer_to_the_best(fits):
