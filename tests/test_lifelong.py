@@ -1,12 +1,12 @@
 """Measures of what is kept of a stream, by the formulas of the papers, and their display."""
 
 import pickle
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from counting import calls_of
 from numpy.testing import assert_allclose
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -139,18 +139,8 @@ class Numbers(TorchDispatchMode):
 
 def work_of(call):
     """Python's calls, and the numbers that torch computed."""
-    n_calls = 0
-
-    def count(frame, event, arg):
-        nonlocal n_calls
-        n_calls += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        with Numbers() as numbers:
-            call()
-    finally:
-        sys.setprofile(None)
+    with Numbers() as numbers:
+        n_calls = calls_of(call)
     return n_calls, numbers.made
 
 
