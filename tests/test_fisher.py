@@ -20,6 +20,7 @@ def linear(loss="squared_error", weight=None, y=Y, **options):
         options.pop("tasks", RegressionTask(loss)),
         hidden_layer_sizes=(),
         n_members=2,
+        device="cpu",
         random_state=0,
         **options,
     )
@@ -64,7 +65,7 @@ def test_fisher_of_any_scheme_is_the_mean_of_squares_of_a_rows_derivatives(schem
     """By a backward pass per row, output and member, on a network of two mixed tasks."""
     inputs, table = mixed
     est = MultiTaskClassifierRegressor(
-        sharing=scheme, hidden_layer_sizes=(5, 4), n_members=2, random_state=0
+        sharing=scheme, hidden_layer_sizes=(5, 4), n_members=2, device="cpu", random_state=0
     ).partial_fit(inputs, table[["colour", "cost"]])
     module, loss = est.module_.eval(), est.net_.criterion_
     x = module.clip(torch.from_numpy(inputs.to_numpy()[:4]))
