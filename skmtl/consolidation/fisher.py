@@ -65,7 +65,8 @@ def fisher_diagonal(
                 materialize_grads=True,
             )
             for name, g in zip(copies, by_row, strict=True):
-                diagonal[name] += g.square().unflatten(0, (k, b)).sum(1)
+                # torch 2.4 gives zeros with a graph for what the outputs do not depend on
+                diagonal[name] += g.detach().square().unflatten(0, (k, b)).sum(1)
     module.train(was_training)
     return diagonal
 
