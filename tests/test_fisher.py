@@ -31,7 +31,7 @@ def fisher_of(est, weight):
     module, loss = est.module_, est.net_.criterion_
     x = torch.from_numpy(X).expand(2, -1, -1)
     counts = torch.as_tensor(weight, dtype=torch.float64).expand(2, len(X), -1)
-    return fisher_diagonal(module, loss, x, torch.zeros(2, len(X), len(loss.tasks)), counts)
+    return fisher_diagonal(module, loss, x, x.new_zeros(2, len(X), len(loss.tasks)), counts)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
@@ -70,7 +70,7 @@ def test_fisher_of_any_scheme_is_the_mean_of_squares_of_a_rows_derivatives(schem
     module, loss = est.module_.eval(), est.net_.criterion_
     x = module.clip(torch.from_numpy(inputs.to_numpy()[:4]))
     weight = torch.rand(2, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    found = fisher_diagonal(module, loss, x.expand(2, -1, -1), torch.zeros(2, 4, 2), weight)
+    found = fisher_diagonal(module, loss, x.expand(2, -1, -1), x.new_zeros(2, 4, 2), weight)
     trained = [(n, p) for n, p in module.network.named_parameters() if p.requires_grad]
     expected = {name: torch.zeros_like(p) for name, p in trained}
     for row in range(4):
@@ -94,7 +94,7 @@ def test_fisher_of_any_scheme_is_the_mean_of_squares_of_a_rows_derivatives(schem
                 for i, (name, _) in enumerate(trained):
                     rows = torch.stack([j[i] for j in J])
                     diagonal = torch.einsum("i...,ij,j...->...", rows, H.detach(), rows)
-                    expected[name] += weight[k, row, t] * diagonal
+                    expected[name] += weight[k, row, t] * diagonal.detach()
             at += m
     for name, value in expected.items():
         assert_allclose(found[name], value, atol=1e-10)

@@ -45,7 +45,9 @@ class StackAdam(torch.optim.Adam):
         *,
         lr: float | Tensor,
     ):
-        super().__init__(list(parameters.values()), lr=1.0, fused=True)
+        super().__init__(list(parameters.values()), lr=1.0)
+        # not asked of Adam itself: torch 2.4 then refuses the counters among what is at rest
+        self.param_groups[0]["fused"] = True
         self.set_lr(lr)
         self.set_decay(parameters, decay)
         self._owners = [owners[name].to(p.device) for name, p in parameters.items()]
