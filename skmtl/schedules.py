@@ -159,7 +159,7 @@ class Alternating(Schedule):
         n_tasks, phase = len(tasks), epoch // self.phase_epochs
         turn = phase % n_tasks
         if self.order == "random":
-            turn = np.random.default_rng([seed, phase // n_tasks]).permutation(n_tasks)[turn]
+            turn = int(np.random.default_rng([seed, phase // n_tasks]).permutation(n_tasks)[turn])
         elif self.order == "proportional":
             turn = _in_proportion(tasks.n_labels, phase)[-1]
         return [t == turn for t in range(n_tasks)]

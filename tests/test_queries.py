@@ -9,6 +9,7 @@ import torch
 from networks import Seed
 from numpy.testing import assert_allclose, assert_array_equal
 from ranked import mean_ndcg, mixed, ragged, searches
+from routing import scores_pipelines
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.metrics import ndcg_score
@@ -260,12 +261,14 @@ def test_transfer_takes_queries():
 # scikit-learn's tools
 
 
-def test_routing_takes_queries_through_pipelines_searches_and_validations():
+@scores_pipelines
+def test_routing_takes_queries_through_pipelines():
     X, Y, qid = mixed()
     est = MultiTaskClassifierRegressor({"rank": RankingTask()}, **QUICK)
     with config_context(enable_metadata_routing=True):
-        est = est.set_fit_request(qid=True).set_score_request(qid=True)
-        pipe = make_pipeline(StandardScaler(), est)
+        pipe = make_pipeline(
+            StandardScaler(), est.set_fit_request(qid=True).set_score_request(qid=True)
+        )
         params = {"qid": qid, "groups": qid}
         cv = GroupKFold(3)
         found = cross_validate(pipe, X, Y, cv=cv, params=params, error_score="raise")["test_score"]
@@ -274,10 +277,19 @@ def test_routing_takes_queries_through_pipelines_searches_and_validations():
             own = clone(pipe).fit(X[train], Y.iloc[train], qid=qid[train])
             by_hand.append(own.score(X[test], Y.iloc[test], qid=qid[test]))
         assert_allclose(found, by_hand)
+
+
+def test_routing_takes_queries_through_searches():
+    X, Y, qid = mixed()
+    est = MultiTaskClassifierRegressor({"rank": RankingTask()}, **QUICK)
+    with config_context(enable_metadata_routing=True):
+        est = est.set_fit_request(qid=True)
         scorer = multitask_scorer().set_score_request(qid=True)
         grid = {"learning_rate_init": [1e-3, 1e-2]}
         searches = [
-            search(est, grid, cv=cv, scoring=scorer, refit="mean").fit(X, Y, **params)
+            search(est, grid, cv=GroupKFold(3), scoring=scorer, refit="mean").fit(
+                X, Y, qid=qid, groups=qid
+            )
             for search in (GridSearchCV, BatchedGridSearchCV)
         ]
         results = [s.cv_results_["mean_test_rank"] for s in searches]
