@@ -9,6 +9,7 @@ import pytest
 import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from routing import scores_pipelines
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import FitFailedWarning
@@ -367,6 +368,7 @@ def test_metadata_of_cross_validation_is_routed():
             cross_validate(est, X, Y, groups=groups)
 
 
+@scores_pipelines
 def test_weights_routed_through_a_pipeline_train_together(capsys):
     X, Y = table()
     weight = np.arange(101) % 3

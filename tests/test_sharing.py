@@ -160,7 +160,7 @@ def test_what_penalties_add_to_gradients_is_their_slope(scheme, before):
 def test_a_network_is_exported(scheme):
     network = spread(build(scheme))
     x = torch.randn(2, 7, 4)
-    traced = torch.export.export(network, (x,)).module()
+    traced = torch.export.export(network, (x,), strict=False).module()
     assert_allclose(traced(x).detach(), network(x).detach(), rtol=1e-5, atol=1e-6)
 
 
