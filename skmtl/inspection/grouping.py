@@ -100,8 +100,8 @@ class TaskGrouping(BaseEstimator):
             raise ValueError(
                 "This TaskGrouping estimator requires y to be passed, but the target y is None."
             )
-        self._alone = np.ndim(y) == 1
         self._as_frame = isinstance(y, pd.DataFrame)
+        self._alone = not self._as_frame and np.asarray(y).ndim == 1
         frame = table_of(y)
         reads = read_by(self.estimator, list(frame))
         if self.n_groups is not None:
@@ -128,8 +128,9 @@ class TaskGrouping(BaseEstimator):
     ) -> Any:
         every = list(self.affinity_)
         model = for_tasks(self.estimator, [every[t] for t in positions], every)
-        if np.ndim(sample_weight) == 2:
-            sample_weight = np.asarray(sample_weight)[:, positions]
+        if sample_weight is not None:
+            by_task = np.asarray(sample_weight)
+            sample_weight = by_task[:, positions] if by_task.ndim == 2 else sample_weight
         target = y.iloc[:, 0] if self._alone else y
         return model.fit(X, target, **row_params(model, sample_weight, qid))
 
