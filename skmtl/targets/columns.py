@@ -110,7 +110,10 @@ def _checked(name: Any, labels: np.ndarray, mask: np.ndarray, dtype: Any) -> Col
         )
     labels = of_one_type(labels)
     if labels.dtype.kind == "O":
-        strange = [v for v in labels if not isinstance(v, str | Real | np.bool_)]
+        kinds = {
+            kind for kind in set(map(type, labels)) if not issubclass(kind, str | Real | np.bool_)
+        }
+        strange = [v for v in labels if type(v) in kinds] if kinds else []
     else:
         strange = [] if labels.dtype.kind in "biufUT" else labels[:1].tolist()
     if strange:

@@ -172,7 +172,10 @@ def sort_classes(labels: Any, whose: str) -> np.ndarray:
     try:
         if not isinstance(labels, np.ndarray):
             sorted(labels)  # an array would make strings of [1, "a"]
-        return np.unique(np.asarray(labels))
+        distinct = np.asarray(labels)
+        if distinct.dtype == object:  # hashed first: Python's objects are slow to sort
+            distinct = np.array(list(dict.fromkeys(distinct.tolist())), dtype=object)
+        return np.unique(distinct)
     except TypeError:
         kinds = sorted({type(label).__name__ for label in labels})
         raise ValueError(
