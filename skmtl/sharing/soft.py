@@ -14,6 +14,7 @@ from skmtl._checks import check_float, check_word
 
 from .base import SHARED, Architecture, Block, Network, Sharing, add_to_gradient, by_member
 from .checks import require_layers
+from .deviation import Deviating
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
 from .lineage import Lineage, inherit_entries
 from .network import TaskNetwork, Towers
@@ -158,7 +159,7 @@ def tied_layers(
     return [i in tied for i in range(n_hidden)], [False] * n_heads, False
 
 
-class CentredLinear(StackedLinear):
+class CentredLinear(Deviating, StackedLinear):
     """`StackedLinear` of stack (K, T) whose weights are a centre and a scaled deviation per task.
 
     Parameters
@@ -170,12 +171,9 @@ class CentredLinear(StackedLinear):
         Tasks of equal kind have a centre in common.
     """
 
-    settings = ("scale", "factor")
     centre_weight: Tensor
     centre_bias: Tensor
     kinds: Tensor | None
-    scale: float | Tensor
-    factor: float | Tensor
 
     def __init__(
         self,
@@ -198,11 +196,8 @@ class CentredLinear(StackedLinear):
         zero = None if self.bias is None else nn.Parameter(torch.zeros(stack[0], n_kinds, 1, n_out))
         self.register_parameter("centre_bias", zero)
         self.register_buffer("kinds", torch.tensor(task_kinds) if n_kinds > 1 else None)
-        self.squared = penalty == "l2"
         self.is_last = generators is None
-        # V = scale * parameter makes the penalty's curvature at most one, however strong it is
-        self.scale = (1 + strength) ** (-0.5 if self.squared else -1.0)
-        self.factor = strength / (1 + strength)
+        self.start_deviating(strength, penalty)
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Map x."""
@@ -216,31 +211,12 @@ class CentredLinear(StackedLinear):
     def _around(self, centre: Tensor, deviation: Tensor) -> Tensor:
         if self.kinds is not None:
             centre = centre.index_select(1, self.kinds)
-        if isinstance(self.scale, Tensor):
-            return torch.addcmul(centre, deviation, by_member(self.scale, deviation.dim()))
-        return torch.add(centre, deviation, alpha=self.scale)
+        return self.around(centre, deviation)
 
-    def decay(self) -> dict[str, float]:
-        """Squared distance from the centre: L2 on the deviations."""
-        own = {"weight"} if self.bias is None else {"weight", "bias"}
-        return dict.fromkeys(own, float(self.factor)) if self.squared else {}
-
-    def penalty(self) -> Tensor | None:
-        """Weighted absolute distance of each member's tasks from their centres, (K,)."""
-        if self.squared:
-            return None
-        return self.factor * reduce(
-            torch.add, [v.abs().flatten(1).sum(1) for v in self._deviations()]
-        )
-
-    def penalise(self) -> None:
-        """Add the signs of the deviations."""
-        if not self.squared:
-            for v in self._deviations():
-                add_to_gradient(v, v.detach().sign(), self.factor)
-
-    def _deviations(self) -> list[Any]:
-        return [p for p in (self.weight, self.bias) if p is not None]
+    def deviations(self) -> dict[str, Any]:
+        """Weight, and bias if there is one."""
+        own = {"weight": self.weight, "bias": self.bias}
+        return {name: p for name, p in own.items() if p is not None}
 
     def owners(self) -> dict[str, Tensor]:
         """Deviations belong to their task, centres to all."""

@@ -22,16 +22,8 @@ from torch.func import functional_call
 
 from skmtl._global_generator import seeded
 
-from .base import (
-    SHARED,
-    Architecture,
-    Block,
-    Network,
-    Sharing,
-    TrunkPlan,
-    add_to_gradient,
-    by_member,
-)
+from .base import SHARED, Architecture, Block, Network, Sharing, TrunkPlan
+from .deviation import Deviating
 
 
 def build_network(
@@ -195,16 +187,10 @@ class CentredModule(StackedModule):
         return [name for name in self.names.values() if self.has_centre(name)]
 
 
-class TiedModule(CentredModule):
-    """`StackedModule` of a copy per task, whose parameters are a centre and a scaled deviation.
+class TiedModule(Deviating, CentredModule):
+    """`StackedModule` of a copy per task, whose parameters are a centre and a scaled deviation."""
 
-    The penalty is that of `SoftSharing`, with its parameters ``strength`` and ``penalty``.
-    """
-
-    settings = ("scale", "factor")
     centre_trains = True
-    scale: float | Tensor
-    factor: float | Tensor
 
     def __init__(
         self,
@@ -217,41 +203,18 @@ class TiedModule(CentredModule):
         penalty: str,
     ):
         super().__init__(generators, plan, n_copies=n_copies, owner=owner)
-        self.squared = penalty == "l2"
-        # as in `CentredLinear`
-        self.scale = (1 + strength) ** (-0.5 if self.squared else -1.0)
-        self.factor = strength / (1 + strength)
+        self.start_deviating(strength, penalty)
 
     def effective(self, name: str) -> Tensor:
         """Centre and deviation."""
         own = super().effective(name)
         if not self.has_centre(name):
             return own
-        centre = super().effective(f"centre-{name}")
-        if isinstance(self.scale, Tensor):
-            return torch.addcmul(centre, own, by_member(self.scale, own.dim()))
-        return torch.add(centre, own, alpha=self.scale)
+        return self.around(super().effective(f"centre-{name}"), own)
 
-    def decay(self) -> dict[str, float]:
-        """Squared distance from the centre: L2 on the deviations."""
-        return dict.fromkeys(self.tied, float(self.factor)) if self.squared else {}
-
-    def penalty(self) -> Tensor | None:
-        """Weighted absolute distance of each member's copies from their centre, (K,)."""
-        if self.squared:
-            return None
-        return self.factor * reduce(
-            torch.add, [v.abs().flatten(1).sum(1) for v in self._deviations()]
-        )
-
-    def penalise(self) -> None:
-        """Add the signs of the deviations."""
-        if not self.squared:
-            for v in self._deviations():
-                add_to_gradient(v, v.detach().sign(), self.factor)
-
-    def _deviations(self) -> list[Any]:
-        return [super(TiedModule, self).effective(name) for name in self.tied]
+    def deviations(self) -> dict[str, Any]:
+        """Parameters that have a centre."""
+        return {name: super(TiedModule, self).effective(name) for name in self.tied}
 
 
 class SideBySide(nn.Module):
