@@ -4,7 +4,7 @@ What a table looks like is drawn; the numbers in it come from a seed that is dra
 costs little and still gets smaller when a test fails.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,13 @@ class Table:
         weight = np.ones(len(self.X)) if self.weight is None else self.weight
         return np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], self.Y.shape)
 
-    @property
-    def tells(self):
-        """Whether the first gradient of no task is decided by rounding, which Adam makes a step of.
+    def tells(self, params):
+        """Whether rounding decides nothing of the fit, which two ways of telling it part in.
 
-        It is where labels sum to zero, as standardised ones do, over rows of equal inputs; and where
-        a label is the mean, at which training starts and the absolute error has a kink.
+        Adam makes a step of any gradient. One that is zero in exact arithmetic, and so 1e-17, is one
+        where labels sum to zero, as standardised ones do, over rows of equal inputs; where a label is
+        the mean, at which training starts and the absolute error has a kink; and wherever inputs
+        balance, which ceases when they are moved a little: predictions must not then move a lot.
         """
         there = self.Y.notna().to_numpy() & (self.weights > 0)
         if any(len(self.X[rows].drop_duplicates()) < 2 for rows in there.T):
@@ -100,10 +101,23 @@ class Table:
                 off = np.abs(labels - np.average(labels, weights=weight[rows]))
                 if (off < 1e-9 * np.ptp(labels)).any():
                     return False
-        return True
+        # equal inputs stay equal, and zero, at which relu has its kink, stays zero
+        nudged = self.X * (1 + 1e-10 * np.sin(np.arange(1, 1 + self.X.shape[1]) + 3 * self.X))
+        here, near = (said(t.fit(params), self.X) for t in (self, replace(self, X=nudged)))
+        return all(
+            np.abs(near[name] - values).max() <= 1e-7 * np.abs(values).max()
+            for name, values in here.items()
+        )
 
     def fit(self, params):
         return MultiTaskClassifierRegressor(self.tasks, **params).fit(self.X, self.Y, self.weight)
+
+
+def said(est, X):
+    """What an estimator says of each task: probabilities where there are any, else predictions."""
+    predicted = est.predict(X)
+    proba = est.predict_proba(X) if hasattr(est, "predict_proba") else {}
+    return {t: proba[t] if t in proba else predicted[t].to_numpy(float) for t in est.tasks_}
 
 
 @st.composite

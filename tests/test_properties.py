@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drawn import ANY, CLASSES, FULL, NUMBERS, settings_of_fits, tables, with_gaps
+from drawn import ANY, CLASSES, FULL, NUMBERS, said, settings_of_fits, tables, with_gaps
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -30,13 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:No score for"),
 ]
 FIT = settings_of_fits(batch_size="auto")  # small batches of a large table take their time
-
-
-def said(est, X):
-    """What an estimator says of each task: probabilities where there are any, else predictions."""
-    predicted = est.predict(X)
-    proba = est.predict_proba(X) if hasattr(est, "predict_proba") else {}
-    return {t: proba[t] if t in proba else predicted[t].to_numpy(float) for t in est.tasks_}
 
 
 def assert_says_the_same(one, other, X, X_other=None, *, rows=slice(None), rtol=1e-6):
@@ -123,7 +116,7 @@ def test_scores_are_in_range_and_perfect_predictions_score_one(t, params):
 # masks of dropout, and turns, are dealt out in the order of columns
 @given(tables(), settings_of_fits(dropout=0.0, schedule="joint"), st.randoms())
 def test_the_order_of_columns_does_not_matter(t, params, shuffle):
-    assume(t.tells)
+    assume(t.tells(params))
     columns = list(t.Y.columns)
     shuffle.shuffle(columns)
     weight = t.weight
@@ -138,7 +131,7 @@ def test_the_order_of_columns_does_not_matter(t, params, shuffle):
 
 @given(tables(), settings_of_fits(), st.randoms())
 def test_the_order_of_rows_does_not_matter(t, params, shuffle):
-    assume(t.tells)
+    assume(t.tells(params))
     order = list(range(len(t.X)))
     shuffle.shuffle(order)
     other = replace(t, X=t.X.iloc[order], Y=t.Y.iloc[order], weight=t.weights[order]).fit(params)
@@ -235,7 +228,9 @@ def test_a_missing_label_is_a_weight_of_zero(t, params, data):
     missing, zero = with_fewer.fit(params), replace(t, weight=1.0 - gone).fit(params)
     assert_says_the_same(missing, zero, t.X, rtol=0)
     labelled = fewer.notna().any(axis=1).to_numpy()
-    if len(t.X) <= 1000 and with_fewer.tells:  # sums over fewer rows may be rounded otherwise
+    if len(t.X) <= 1000 and with_fewer.tells(
+        params
+    ):  # sums over fewer rows may be rounded otherwise
         dropped = replace(t, X=t.X[labelled], Y=fewer[labelled]).fit(params)
         assert_says_the_same(missing, dropped, t.X)
     assert_frame_equal(missing.score_tasks(t.X, fewer), zero.score_tasks(t.X, t.Y, 1.0 - gone))
@@ -246,14 +241,14 @@ def test_a_weight_of_two_is_a_row_that_is_there_twice(t, params, data):
     times = data.draw(st.lists(st.integers(0, 3), min_size=len(t.X), max_size=len(t.X)))
     kept = np.repeat(np.arange(len(t.X)), times)
     weighted = replace(t, weight=np.array(times))
-    assume(weighted.tells)
+    assume(weighted.tells(params))
     repeated = replace(t, X=t.X.iloc[kept], Y=t.Y.iloc[kept])
     assert_says_the_same(weighted.fit(params), repeated.fit(params), t.X)
 
 
 @given(tables(weights=("rows", "labels", "frame")), settings_of_fits(alpha=0.0))
 def test_without_a_penalty_only_ratios_of_weights_count(t, params):
-    assume(t.tells)
+    assume(t.tells(params))
     for factor in (1e-6, 1e9):
         assert_says_the_same(t.fit(params), replace(t, weight=t.weight * factor).fit(params), t.X)
 
@@ -270,7 +265,7 @@ FLOATS = ("float64", "Float64", "object of floats")
     st.sampled_from([0.0, -3.0, 11.0]),
 )
 def test_predictions_follow_the_unit_of_the_targets(t, params, a, b):
-    assume(t.tells)
+    assume(t.tells(params))
     Y = t.Y.astype("Float64").astype("float64")
     one = replace(t, Y=Y).fit(params)
     # equal labels have no unit
@@ -362,7 +357,7 @@ def test_predictions_across_splits_are_those_of_a_fit_each(t, params, n_splits):
     assume(len(t.X) >= n_splits)
     est, cv = MultiTaskClassifierRegressor(t.tasks, **params), KFold(n_splits)
     for train, _ in cv.split(t.X):
-        assume(replace(t, X=t.X.iloc[train], Y=t.Y.iloc[train]).tells)
+        assume(replace(t, X=t.X.iloc[train], Y=t.Y.iloc[train]).tells(params))
     got = cross_val_predict(est, t.X, t.Y, cv=cv)
     for train, test in cv.split(t.X):
         fold = clone(est).fit(t.X.iloc[train], t.Y.iloc[train]).predict(t.X.iloc[test])

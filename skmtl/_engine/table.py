@@ -66,7 +66,8 @@ def _order_of_rows(X: np.ndarray, values: np.ndarray, there: np.ndarray) -> np.n
 
     def content(column: np.ndarray) -> list[Any]:
         own = column[labelled]
-        return own[np.lexsort([own, inputs[labelled]])].tolist()
+        own = own[np.lexsort([own, inputs[labelled]])]
+        return np.round(own, 9).tolist()  # the unit of labels, which rounds them, leads nothing
 
     columns = sorted([*values.T, *there.T], key=content)
     return np.lexsort([*reversed(columns), inputs])
