@@ -65,7 +65,7 @@ def _order_of_rows(X: np.ndarray, values: np.ndarray, there: np.ndarray) -> np.n
     labelled = there.any(axis=1)  # others take no part in a fit
 
     def content(column: np.ndarray) -> list[Any]:
-        own = column[labelled]
+        own = column[labelled].astype(float)
         own = own[np.lexsort([own, inputs[labelled]])]
         return np.round(own, 9).tolist()  # the unit of labels, which rounds them, leads nothing
 
