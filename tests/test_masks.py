@@ -179,8 +179,8 @@ def test_the_empty_row_weighs_nothing(where, weighted):
 @pytest.mark.parametrize("batch_size", [2, 4, 6, 100])
 def test_every_row_is_in_one_batch_of_an_epoch_in_an_order_of_its_members(batch_size, monkeypatch):
     table, rows = data(), torch.tensor([[0, 1, 2, 3, 4], [5, 4, 3, 2, 1]])
-    for gathered in (4096, 8):
-        monkeypatch.setattr("skmtl.training.batches.GATHERED_ROWS", gathered)
+    for gathered in (2**20, 8):
+        monkeypatch.setattr("skmtl.training.batches.GATHERED_NUMBERS", gathered)
         batches = TrainBatches(
             table, rows, batch_size, [Generator().manual_seed(k) for k in (1, 2)]
         )

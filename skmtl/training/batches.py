@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from .sparse import SparseRows, rows_at_once
 
 FORWARD_ROWS = 4096  # rows of a forward pass without gradients: what it makes stays in the cache
-GATHERED_ROWS = 4096  # rows gathered at once: a gather per batch costs like a layer, a view nothing
+GATHERED_NUMBERS = 2**20  # gathered at once: a gather per batch costs like a layer, a view nothing
 LEAST_ROWS = 64  # rows of a member that go forward together, however many members there are
 
 
@@ -156,8 +156,8 @@ class TrainBatches:
             yield self._whole
             return
         places = self._places(n_rows).to(self.rows.device)
-        n_gathered = rows_at_once(self.data.x, GATHERED_ROWS)
-        n_batches = max(1, n_gathered // (self.batch_size * len(places)))
+        numbers = self.batch_size * len(places) * self.data.x.shape[1]
+        n_batches = max(1, GATHERED_NUMBERS // numbers)
         for part in places.split(n_batches * self.batch_size, dim=1):
             rows = self.rows.gather(1, part.long())
             yield from self.data.take(rows).split(self.batch_size)

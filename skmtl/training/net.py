@@ -258,16 +258,16 @@ class MultiTaskNet(NeuralNet):
 
         Their names begin with ``prefix``, "train" or "valid".
         """
-        record = self.history.record
+        row = self.history[-1]
         loss = float(values[f"{prefix}_total"].mean())
         # stock callbacks (Checkpoint) look for what skorch records by default
-        record(f"{prefix}_loss_best", loss < self._best.get(prefix, math.inf))
+        row[f"{prefix}_loss_best"] = loss < self._best.get(prefix, math.inf)
         self._best[prefix] = min(loss, self._best.get(prefix, math.inf))
-        record(f"{prefix}_loss", loss)
+        row[f"{prefix}_loss"] = loss
         means = {key: _means(values[f"{prefix}_{key}"], key) for key in RECORDED[prefix]}
         for t, task in enumerate(self.task_names):
             for key, mean in means.items():
-                record(f"weight_{task}" if key == "weight" else f"{prefix}_{key}_{task}", mean[t])
+                row[f"weight_{task}" if key == "weight" else f"{prefix}_{key}_{task}"] = mean[t]
 
     def _update(self, key: str, value: Tensor) -> None:
         now = value.double().cpu().numpy()
@@ -389,7 +389,9 @@ class MultiTaskNet(NeuralNet):
 
 def _means(values: np.ndarray, key: str) -> list[float]:
     """Mean over the members (K, T) of each task; of scores, over those that have one."""
-    if key != "score" or len(values) == 1:
+    if len(values) == 1:
+        return values[0].tolist()
+    if key != "score":
         return values.mean(0).tolist()
     there = ~np.isnan(values)
     n = there.sum(0)
