@@ -107,7 +107,7 @@ class TaskLosses(nn.Module):
     def score(self, outputs: Tensor, values: Tensor, weight: Tensor | None) -> Tensor:
         """Validation score of every task, shape (K, T); NaN where it has no label."""
         if weight is None:
-            weight = outputs.new_ones((*outputs.shape[:2], len(self.tasks)))
+            weight = outputs.new_ones(()).expand(*outputs.shape[:2], len(self.tasks))
         weights = weight.split([g.size for g in self.groups], -1)
         parts = zip(self.groups, self._outputs(outputs), self._values(values), weights, strict=True)
         scores = [g.task.score(o, v, w) for g, o, v, w in parts]

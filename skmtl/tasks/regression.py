@@ -103,9 +103,10 @@ class RegressionTask(Task):
 
 def r2(predicted: Tensor, values: Tensor, weight: Tensor) -> Tensor:
     """R² (K, G) of predictions, values and weights, all (K, b, G)."""
+    # in place: on many rows, what lies between would be where memory peaks
     mean = (values * weight).sum(1) / weight.sum(1)
-    spread = ((values - mean.unsqueeze(1)).square() * weight).sum(1)
-    return 1 - ((predicted - values).square() * weight).sum(1) / spread
+    spread = (values - mean.unsqueeze(1)).square_().mul_(weight).sum(1)
+    return 1 - (predicted - values).square_().mul_(weight).sum(1) / spread
 
 
 def evaluate_r2(y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> float:

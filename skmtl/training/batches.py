@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from .sparse import SparseRows, rows_at_once
 
 FORWARD_ROWS = 4096  # rows of a forward pass without gradients: what it makes stays in the cache
-GATHERED_NUMBERS = 2**20  # gathered at once: a gather per batch costs like a layer, a view nothing
+GATHERED_NUMBERS = 2**19  # gathered at once: a gather per batch costs like a layer, a view nothing
 LEAST_ROWS = 64  # rows of a member that go forward together, however many members there are
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+CHUNK = 2**18  # rows looked at together
 Bound = tuple[np.ndarray, np.ndarray]  # rows that must train, and that must validate, (n,) each
 
 
@@ -40,7 +41,7 @@ def validation_split(
     valid = np.empty((len(seeds), n_valid), np.int32)
     for k, (rng, rows) in enumerate(zip(generators, bound, strict=True)):
         valid[k] = _fill(columns, n_valid, rng, *rows)
-        train[k] = others(valid[k], len(codes))
+        others(valid[k], len(codes), out=train[k])
     return train, valid
 
 
@@ -67,16 +68,22 @@ def systematic_sample(n_free: int, wanted: int, rng: np.random.RandomState) -> n
     return steps.astype(np.int32)
 
 
-def others(rows: np.ndarray, n_rows: int) -> np.ndarray:
+def others(rows: np.ndarray, n_rows: int, out: np.ndarray | None = None) -> np.ndarray:
     """All other rows, in order."""
     rest = np.ones(n_rows, dtype=bool)
     rest[rows] = False
-    return positions(rest)
+    return positions(rest, out)
 
 
-def positions(there: np.ndarray) -> np.ndarray:
+def positions(there: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Where it is true, in order, in 32 bits."""
-    return np.arange(len(there), dtype=np.int32)[there]
+    found = np.empty(np.count_nonzero(there), dtype=np.int32) if out is None else out
+    at = 0
+    for start in range(0, len(there), CHUNK):  # of all at once, numpy's 64 bits would be the peak
+        part = np.flatnonzero(there[start : start + CHUNK])
+        found[at : at + len(part)] = part + start
+        at += len(part)
+    return found
 
 
 def _rarity(column: np.ndarray) -> tuple[int, bytes]:
