@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float, check_word
 
-from .base import SHARED, Architecture, Block, Network, Sharing, add_to_gradient, by_member
+from .base import SHARED, Architecture, Block, Network, Sharing, by_member
 from .checks import require_layers
 from .deviation import Deviating
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
@@ -259,39 +259,34 @@ class TraceNormLinear(StackedLinear):
     """`StackedLinear` of stack (K, T) with a penalty on the rank of its weights over the tasks."""
 
     settings = ("strength",)
+    together: Tensor
 
     def __init__(self, *args: Any, strength: float, task_kinds: tuple[int, ...], **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.strength = strength
-        kinds = sorted(set(task_kinds))
-        self.groups: list[Any] = [
-            [t for t, k in enumerate(task_kinds) if k == kind] for kind in kinds
-        ]
-        if len(kinds) == 1:
-            self.groups = [slice(None)]  # a view
+        kinds = torch.tensor(task_kinds)
+        self.register_buffer("together", kinds.unsqueeze(1) == kinds)
 
     def penalty(self) -> Tensor:
-        """Trace norm of the matrix (T, all weights) of each member, (K,)."""
-        parts = [self._gramian(group) for group in self.groups]
-        return self.strength * reduce(torch.add, [trace_norm(part) for part in parts])
+        """Trace norm of the matrix (tasks of a kind, all weights) of each member and kind, (K,)."""
+        return self.strength * trace_norm(self._gramian())
 
     def penalise(self) -> None:
-        """Add ``(M M^T)^(-1/2) M`` for the matrix M of each group of tasks."""
+        """Add ``(M M^T)^(-1/2) M`` for the matrix M of each kind of task."""
         with torch.no_grad():
-            roots = [inverse_root(self._gramian(group)) for group in self.groups]
+            root = by_member(self.strength, 3) * inverse_root(self._gramian())
             for p in self._parts():
-                rows, term = p.flatten(2), torch.empty_like(p)
-                for group, root in zip(self.groups, roots, strict=True):
-                    term.flatten(2)[:, group] = root @ rows[:, group]
-                add_to_gradient(p, term, self.strength)
+                if p.requires_grad:
+                    p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+                    p.grad.view(*p.shape[:2], -1).baddbmm_(root, p.flatten(2))
 
     def _parts(self) -> list[Any]:
         return [p for p in (self.weight, self.bias) if p is not None]
 
-    def _gramian(self, group: Any) -> Tensor:
-        """Inner products (K, T, T) of the weights of a group of tasks."""
-        rows = [p.flatten(2)[:, group] for p in self._parts()]
-        return reduce(torch.add, [part @ part.mT for part in rows])
+    def _gramian(self) -> Tensor:
+        """Inner products (K, T, T) of the tasks' weights; zero between kinds, which parts the norms."""
+        rows = [p.flatten(2) for p in self._parts()]
+        return reduce(torch.add, [part @ part.mT for part in rows]) * self.together
 
 
 def trace_norm(gramian: Tensor) -> Tensor:
