@@ -228,9 +228,8 @@ def test_a_missing_label_is_a_weight_of_zero(t, params, data):
     missing, zero = with_fewer.fit(params), replace(t, weight=1.0 - gone).fit(params)
     assert_says_the_same(missing, zero, t.X, rtol=0)
     labelled = fewer.notna().any(axis=1).to_numpy()
-    if len(t.X) <= 1000 and with_fewer.tells(
-        params
-    ):  # sums over fewer rows may be rounded otherwise
+    # sums over fewer rows may be rounded otherwise
+    if len(t.X) <= 1000 and with_fewer.tells(params):
         dropped = replace(t, X=t.X[labelled], Y=fewer[labelled]).fit(params)
         assert_says_the_same(missing, dropped, t.X)
     assert_frame_equal(missing.score_tasks(t.X, fewer), zero.score_tasks(t.X, t.Y, 1.0 - gone))

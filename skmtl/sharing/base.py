@@ -196,12 +196,17 @@ def add_to_gradient(p: nn.Parameter, term: Tensor, factor: float | Tensor) -> No
     """Add a term to the gradient of a parameter that trains, ``factor`` times, or (K,) times."""
     if not p.requires_grad:
         return
+    if isinstance(factor, Tensor):
+        gradient_of(p).addcmul_(term, by_member(factor, p.dim()))
+    else:
+        gradient_of(p).add_(term, alpha=factor)
+
+
+def gradient_of(p: nn.Parameter) -> Tensor:
+    """Gradient of a parameter, to be added to; zeros where there was none."""
     if p.grad is None:
         p.grad = torch.zeros_like(p)
-    if isinstance(factor, Tensor):
-        p.grad.addcmul_(term, by_member(factor, p.dim()))
-    else:
-        p.grad.add_(term, alpha=factor)
+    return p.grad
 
 
 def by_member(setting: float | Tensor, n_dims: int) -> Any:

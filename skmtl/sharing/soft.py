@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from skmtl._checks import check_float, check_word
 
-from .base import SHARED, Architecture, Block, Network, Sharing, by_member
+from .base import SHARED, Architecture, Block, Network, Sharing, by_member, gradient_of
 from .checks import require_layers
 from .deviation import Deviating
 from .layers import ACTIVATIONS, Layer, StackedLinear, affine, draw_weights
@@ -277,8 +277,7 @@ class TraceNormLinear(StackedLinear):
             root = by_member(self.strength, 3) * inverse_root(self._gramian())
             for p in self._parts():
                 if p.requires_grad:
-                    p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-                    p.grad.view(*p.shape[:2], -1).baddbmm_(root, p.flatten(2))
+                    gradient_of(p).view(*p.shape[:2], -1).baddbmm_(root, p.flatten(2))
 
     def _parts(self) -> list[Any]:
         return [p for p in (self.weight, self.bias) if p is not None]

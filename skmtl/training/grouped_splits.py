@@ -42,7 +42,7 @@ def grouped_split(
         free = free[np.lexsort((strata[free], tasks[free]))]
         picks = systematic_sample(len(free), n_valid - int(held.sum()), rng)
         valid[k] = np.concatenate([np.flatnonzero(held), free[picks]])
-        others(valid[k], n, out=train[k])
+        others(valid[k], out=train[k])
     return train, valid
 
 

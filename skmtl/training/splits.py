@@ -41,7 +41,7 @@ def validation_split(
     valid = np.empty((len(seeds), n_valid), np.int32)
     for k, (rng, rows) in enumerate(zip(generators, bound, strict=True)):
         valid[k] = _fill(columns, n_valid, rng, *rows)
-        others(valid[k], len(codes), out=train[k])
+        others(valid[k], out=train[k])
     return train, valid
 
 
@@ -68,11 +68,11 @@ def systematic_sample(n_free: int, wanted: int, rng: np.random.RandomState) -> n
     return steps.astype(np.int32)
 
 
-def others(rows: np.ndarray, n_rows: int, out: np.ndarray | None = None) -> np.ndarray:
-    """All other rows, in order."""
-    rest = np.ones(n_rows, dtype=bool)
+def others(rows: np.ndarray, out: np.ndarray) -> None:
+    """Write all other rows, in order."""
+    rest = np.ones(len(rows) + len(out), dtype=bool)
     rest[rows] = False
-    return positions(rest, out)
+    positions(rest, out)
 
 
 def positions(there: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
