@@ -28,6 +28,7 @@ from skmtl.sharing import (
     MMoE,
     RelatedSharing,
     SoftSharing,
+    layers,
 )
 from skmtl.sharing.extraction import gated
 from skmtl.sharing.related import correlation
@@ -118,6 +119,32 @@ def test_only_its_owner_and_the_shared_parts_move_with_a_task(scheme, heads):
             owner = network.owners()[name].expand(p.shape)
             strangers = (owner != task) & (owner != SHARED)
             assert p.grad is None or (p.grad[strangers] == 0).all(), name
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("heads", [(), (3,)])
+def test_products_of_few_columns_are_the_same_transposed(scheme, heads, monkeypatch):
+    x = torch.randn(2, 20, 4, generator=Generator().manual_seed(0)).double()
+    found = []
+    for least_rows in (0, 10**9):
+        monkeypatch.setattr(layers, "MANY", least_rows)
+        network = spread(build(scheme, heads=heads).double())
+        outputs = network(x)
+        assert ("ThinProduct" in str(nodes(outputs))) == (least_rows == 0)
+        outputs.square().sum().backward()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        found.append([outputs.detach(), *gradients])
+    torch.testing.assert_close(*found)
+
+
+def nodes(tensor):
+    """Names of the steps of its computation."""
+    todo, names = [tensor.grad_fn], []
+    while todo:
+        node = todo.pop()
+        names.append(node.name())
+        todo += [before for before, _ in node.next_functions if before is not None]
+    return names
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -479,10 +506,10 @@ def test_gates_sum_to_one(scheme):
             part for level in body.levels for part in (level.own, level.common) if part is not None
         ]
     )
-    for layers in experts:
-        for p in layers[-1].parameters():
+    for own in experts:
+        for p in own[-1].parameters():
             p.data.zero_()
-        layers[-1].bias.data.fill_(1.0)
+        own[-1].bias.data.fill_(1.0)
     x = torch.randn(2, 7, 4, generator=Generator())
     assert_allclose(body(x).detach(), np.ones((2, 3, 7, 5)), rtol=1e-5)
     if hasattr(body, "gate"):

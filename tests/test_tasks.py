@@ -62,7 +62,7 @@ def draw(task, *shape, seed=0, scale=1.0):
 
 def encoded(task, labels):
     values = torch.from_numpy(task.encode(labels, name="y"))
-    return values if task.n_values > 1 else values[:, 0]
+    return task.read(values if task.n_values > 1 else values[:, 0])
 
 
 def activated(task, n=N, scale=2.0):
@@ -207,7 +207,7 @@ def test_the_loss_of_a_missing_label_is_finite_and_so_is_its_gradient(name):
     task, _ = prepared(name)
     outputs = draw(task, N, scale=30).requires_grad_()
     values = torch.zeros((N, task.n_values) if task.n_values > 1 else N, dtype=torch.float64)
-    loss = task.sample_loss(outputs, values)
+    loss = task.sample_loss(outputs, task.read(values))
     assert torch.isfinite(loss).all()
     assert name not in RANKINGS or (loss == 0).all()  # query zero is none
     loss.sum().backward()

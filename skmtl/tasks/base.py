@@ -102,6 +102,13 @@ class Task(BaseEstimator, ABC):
         So it holds all that `sample_loss`, `score` and `activate` depend on, the class included.
         """
 
+    def read(self, values: Tensor) -> Tensor:
+        """Encoded labels as `sample_loss` and `score` are given them, the same shape.
+
+        Done once for many batches; what every step would do anew belongs here.
+        """
+        return values
+
     @abstractmethod
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
         """Loss per sample: (..., n_outputs) and (..., n_values) to (...).

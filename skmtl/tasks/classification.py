@@ -121,14 +121,15 @@ class ClassificationTask(Task):
     def key(self) -> Hashable:
         return (type(self), len(self.classes_))
 
+    def read(self, values: Tensor) -> Tensor:
+        return values if self.n_outputs == 1 else values.long()
+
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
         if len(self.classes_) == 1:
             return outputs * 0.0
         if self.n_outputs == 1:
             return F.binary_cross_entropy_with_logits(outputs, values, reduction="none")
-        flat = outputs.flatten(0, -2)
-        codes = values.flatten().long()
-        return F.cross_entropy(flat, codes, reduction="none").view(values.shape)
+        return F.cross_entropy(outputs.movedim(-1, 1), values, reduction="none")
 
     def score(self, outputs: Tensor, values: Tensor, weight: Tensor) -> Tensor:
         if self.n_outputs == 1:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .base import Task
-from .losses import TaskLosses
+from .losses import TaskLosses, Values
 
 
 class GroupedLosses(TaskLosses):
@@ -55,8 +55,12 @@ class GroupedLosses(TaskLosses):
         self.register_buffer("share", share)
         self.n_labels = float(totals.sum())
 
+    def read(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Labels, as `Task.read` has them, and the number of each row's task, (K, b)."""
+        return *super().read(values[..., :-1]), values[..., -1].long()
+
     def forward(
-        self, outputs: Tensor, values: Tensor, weight: Tensor | None
+        self, outputs: Tensor, values: Values, weight: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Loss (K, 1) of outputs (K, b, C); the weight behind it, (K, 1) or None, as in `TaskLosses`.
 
@@ -64,8 +68,8 @@ class GroupedLosses(TaskLosses):
         sum over the tasks in the batch, and the number is the batch's part of the sum over all tasks,
         so that its mean over an epoch is comparable with the loss on other rows.
         """
-        losses = self._sample_losses(outputs, values[..., :-1]).squeeze(-1)  # (K, b)
-        task = values[..., -1].long()
+        labels, task = self._values(values)
+        losses = self._sample_losses(outputs, (labels,)).squeeze(-1)  # (K, b)
         counts = torch.ones_like(losses) if weight is None else weight.squeeze(-1)
         totals = losses.new_zeros(len(losses), len(self.weights)).scatter_add_(1, task, counts)
         there = totals.gather(1, task).clamp_(min=torch.finfo(losses.dtype).tiny)
@@ -77,6 +81,7 @@ class GroupedLosses(TaskLosses):
         of_epoch *= self.n_labels / (counts.sum(1, keepdim=True))
         return summed + (of_epoch - summed.detach()), total
 
-    def score(self, outputs: Tensor, values: Tensor, weight: Tensor | None) -> Tensor:
+    def score(self, outputs: Tensor, values: Values, weight: Tensor | None) -> Tensor:
         """Score of the rows of all tasks together, (K, 1)."""
-        return super().score(outputs, values[..., :-1], weight)
+        labels, _ = self._values(values)
+        return super().score(outputs, (labels,), weight)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from .base import Task
 
+Values = Tensor | tuple[Tensor, ...]  # (K, b, V), or what `TaskLosses.read` makes of it
+
 
 class Group(NamedTuple):
     """Tasks with equal `key`: one of them, and how many there are."""
@@ -78,15 +80,20 @@ class TaskLosses(nn.Module):
         """How many of them, the last ones, do not depend on the inputs."""
         return [task.n_constants for task in self.tasks]
 
+    def read(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Values (K, b, V) by group, (K, b, G) or (K, b, G, n_values), as `Task.read` has them."""
+        parts = _split(values, self._value_shapes)
+        return tuple(g.task.read(part) for g, part in zip(self.groups, parts, strict=True))
+
     def forward(
-        self, outputs: Tensor, values: Tensor, weight: Tensor | None
+        self, outputs: Tensor, values: Values, weight: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Losses and the label weight behind them.
 
         Parameters
         ----------
         outputs : Tensor of shape (K, b, C)
-        values : Tensor of shape (K, b, V)
+        values : Tensor of shape (K, b, V), or what `read` makes of it
         weight : Tensor of shape (K, b, T) or None
             Zero where a label is missing; None: every label is there and counts one.
 
@@ -104,7 +111,7 @@ class TaskLosses(nn.Module):
         share = weight / total.clamp(min=torch.finfo(total.dtype).tiny).unsqueeze(1)
         return (sample_losses * share).sum(1), total
 
-    def score(self, outputs: Tensor, values: Tensor, weight: Tensor | None) -> Tensor:
+    def score(self, outputs: Tensor, values: Values, weight: Tensor | None) -> Tensor:
         """Validation score of every task, shape (K, T); NaN where it has no label."""
         if weight is None:
             weight = outputs.new_ones(()).expand(*outputs.shape[:2], len(self.tasks))
@@ -129,7 +136,10 @@ class TaskLosses(nn.Module):
         return [columns[t] for t in range(len(columns))]
 
     def _sample_losses(
-        self, outputs: Tensor, values: Tensor, weight: Tensor | None = None
+        self,
+        outputs: Tensor,
+        values: Values,
+        weight: Tensor | None = None,
     ) -> Tensor:
         parts = zip(self.groups, self._outputs(outputs), self._values(values), strict=True)
         if self._by_query and weight is not None:
@@ -145,8 +155,8 @@ class TaskLosses(nn.Module):
     def _outputs(self, outputs: Tensor) -> list[Tensor]:
         return _split(outputs, self._output_shapes)
 
-    def _values(self, values: Tensor) -> list[Tensor]:
-        return _split(values, self._value_shapes)
+    def _values(self, values: Values) -> tuple[Tensor, ...]:
+        return values if isinstance(values, tuple) else self.read(values)
 
 
 def _split(columns: Tensor, shapes: list[tuple[int, int]]) -> list[Tensor]:

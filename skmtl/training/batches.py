@@ -5,7 +5,7 @@ Shapes: n rows in all, K members, d features, V encoded target columns, T tasks,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import NamedTuple
 
@@ -19,12 +19,16 @@ GATHERED_NUMBERS = 2**19  # gathered at once: a gather per batch costs like a la
 LEAST_ROWS = 64  # rows of a member that go forward together, however many members there are
 
 
+Values = Tensor | tuple[Tensor, ...]  # encoded targets; a tuple has those of each kind of task
+
+
 class TrainingData(NamedTuple):
     """The table, once, on the device: values (n, V), weight (n, T) or None (all one), and inputs x.
 
     ``where`` (n,) says which row of x goes with each label; None: the same. Tables of labels that
     differ (the folds of a search) thus stand on one copy of the inputs. ``clip`` is given the
-    inputs (K, b, d) gathered for a batch, and their rows of x (K, b), and clips them in place.
+    inputs (K, b, d) gathered for some batches, and their rows of x (K, b), and clips them in place;
+    ``read`` is given their values and makes of them, once, what the loss wants.
     """
 
     x: Tensor | SparseRows
@@ -32,14 +36,15 @@ class TrainingData(NamedTuple):
     weight: Tensor | None
     where: Tensor | None = None
     clip: Callable[[Tensor, Tensor], Tensor] | None = None
+    read: Callable[[Tensor], Values] | None = None
 
     def take(self, rows: Tensor) -> Batch:
         """Gather rows (K, b) of the table."""
         rows_of_x = self._rows_of_x(rows)
-        x = _gather(self.x, rows_of_x)
+        x, values = _gather(self.x, rows_of_x), _gather(self.values, rows)
         return Batch(
             x if self.clip is None else self.clip(x, rows_of_x),
-            _gather(self.values, rows),
+            values if self.read is None else self.read(values),
             None if self.weight is None else _gather(self.weight, rows),
             clipped=self.clip is not None,
         )
@@ -84,19 +89,24 @@ def _gather(table: Tensor | SparseRows, rows: Tensor) -> Tensor:
 
 
 class Batch(NamedTuple):
-    """Rows of every member: x (K, b, d), values (K, b, V), weight (K, b, T) or None.
+    """Rows of every member: x (K, b, d), values (K, b, V) or read, weight (K, b, T) or None.
 
     ``clipped`` says whether inputs outside the bounds of the module have been clipped.
     """
 
     x: Tensor
-    values: Tensor
+    values: Values
     weight: Tensor | None
     clipped: bool = False
 
     def split(self, n_rows: int) -> Iterator[Batch]:
         """Views of ``n_rows`` after another."""
-        xs, values = self.x.split(n_rows, 1), self.values.split(n_rows, 1)
+        xs = self.x.split(n_rows, 1)
+        values: Iterable[Values] = (
+            zip(*(part.split(n_rows, 1) for part in self.values), strict=True)
+            if isinstance(self.values, tuple)
+            else self.values.split(n_rows, 1)
+        )
         weights = [None] * len(xs) if self.weight is None else self.weight.split(n_rows, 1)
         return map(Batch, xs, values, weights, repeat(self.clipped))
 

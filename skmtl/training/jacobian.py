@@ -156,8 +156,7 @@ def from_features(
     weight, owner = network.linear_heads()
     cut = features.detach()
     if weight is None:  # a copy for each task, whose gradient is that task's
-        cut = cut.unsqueeze(1).repeat(1, network.n_tasks, 1, 1)
-    cut.requires_grad_()
+        cut = cut.unsqueeze(1).repeat(1, network.n_tasks, 1, 1).requires_grad_()
     outputs = network.outputs(cut, x)
     leaf = outputs.detach().requires_grad_()
     losses, total = loss(leaf, batch.values, batch.weight)
@@ -165,14 +164,14 @@ def from_features(
     detached = losses.detach()
     losses.backward(_only(weighting(detached, moving), moving).expand_as(losses))
     outputs.backward(leaf.grad)
-    assert leaf.grad is not None, "losses come from outputs"
-    assert cut.grad is not None, "outputs come from features"
     unit = x.shape[1] ** 0.5  # inner products then are means over rows, however many there are
-    gradients: TaskGradients = (
-        Rows(cut.grad.flatten(2), cut.shape[2:], unit)
-        if weight is None
-        else LinearHeadRows(leaf.grad, weight.detach(), owner, unit)
-    )
+    gradients: TaskGradients
+    if weight is None:
+        assert cut.grad is not None, "outputs come from features"
+        gradients = Rows(cut.grad.flatten(2), cut.shape[2:], unit)
+    else:
+        assert leaf.grad is not None, "losses come from outputs"
+        gradients = LinearHeadRows(leaf.grad, weight.detach(), owner, unit)
     weights, direction = weighting.aggregate(gradients, detached, moving)
     if features.requires_grad:  # else a frozen trunk
         features.backward(direction)

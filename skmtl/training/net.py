@@ -128,7 +128,7 @@ class MultiTaskNet(NeuralNet):
         data, rows = dataset
         if training:
             if self.consolidation is None:  # which mixes rows in that it remembers as they were
-                data = self.module_.clipped(data)
+                data = self.module_.clipped(data)._replace(read=self.criterion_.read)
             self.batches_: list[Any] = [
                 self._draw(data, rows, self.batch_size, self.generators, self._counts)
             ]

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .batches import Batch, ValidRows
+from .batches import Batch, ValidRows, Values
 from .jacobian import Backward, from_features, from_losses, from_parameters, moving_tasks
 
-Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+Loss = Callable[[Tensor, Values, Tensor | None], tuple[Tensor, Tensor | None]]
 BACKWARD = {"losses": from_losses, "features": from_features, "parameters": from_parameters}
 
 

@@ -35,14 +35,13 @@ class NNLSProjector(DualConeProjector):
     def __call__(self, U: Tensor, G: Tensor) -> Tensor:
         """Weights of the projections of vectors U (..., T) given the Gramian G (T, T)."""
         gramian = G.detach().cpu().double().numpy()
-        trace = np.trace(gramian)
-        if trace > 0:
-            gramian = gramian / trace
-        root = np.linalg.cholesky(gramian + REGULARISATION * np.eye(len(gramian))).T
-        vectors = U.detach().cpu().double().numpy()
-        flat = vectors.reshape(-1, len(root))
-        projected = np.array([u + nnls(root, -root @ u)[0] for u in flat])
-        return torch.from_numpy(projected.reshape(vectors.shape)).to(G)
+        gramian = gramian / (np.trace(gramian) or 1.0) + REGULARISATION * np.eye(len(gramian))
+        projected = U.detach().cpu().double().numpy().copy()
+        outside = (projected @ gramian < 0).any(-1)  # the others are in the cone
+        if outside.any():
+            root = np.linalg.cholesky(gramian).T
+            projected[outside] = [u + nnls(root, -root @ u)[0] for u in projected[outside]]
+        return torch.from_numpy(projected).to(G)
 
     def __repr__(self) -> str:
         return "NNLSProjector()"
