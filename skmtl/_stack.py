@@ -88,6 +88,8 @@ def plan_stacks(
             continue
         alike = structure(job.ready)
         groups.setdefault(id(job) if alike is None else alike, []).append(job)
+    for group in groups.values():  # weightings that are alike and side by side are one
+        group.sort(key=lambda job: repr(job.ready.net.weighting) if job.ready else "")
     return [part for group in groups.values() for part in _split(group, max_stack, n_parts)]
 
 

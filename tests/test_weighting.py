@@ -24,6 +24,7 @@ from skmtl.tasks import ClassificationTask, RegressionTask, TaskLosses
 from skmtl.training import MultiTaskModule, TrainingData, clip_bounds
 from skmtl.training.step import train_step
 from skmtl.weighting import (
+    FAMO,
     NEEDS_AN_OBJECT,
     Aggregation,
     FixedWeights,
@@ -33,6 +34,7 @@ from skmtl.weighting import (
     Scalarization,
     by_name,
     same,
+    stack_weightings,
 )
 from skmtl.weighting.solvers import MinNorm, OrderedProjections
 
@@ -328,10 +330,12 @@ def test_dwa_weighs_by_the_mean_losses_of_epochs():
 
 
 def test_famo_sees_the_losses_after_the_step():
-    weighting, theirs = started(Scalarization("famo"), 3), scalarization.FAMO(3).double()
+    bounds, order = torch.tensor([0.0, -0.5, 0.05]).double(), [2, 0, 1]
+    theirs = scalarization.FAMO(3, min_losses=bounds[order]).double()
+    weighting = started(FAMO(min_losses=bounds.numpy()), 3, order=order)
     assert weighting.looks_again
     rng = np.random.default_rng(0)
-    for _ in range(5):
+    for _ in range(9):
         before, after = (torch.from_numpy(rng.random(3) + 0.1) for _ in range(2))
         leaf = before.clone().requires_grad_()
         theirs(leaf).backward()
@@ -339,6 +343,54 @@ def test_famo_sees_the_losses_after_the_step():
         weights = weighting(before.unsqueeze(0), None)
         weighting.after_step(after.unsqueeze(0), None)
         assert_allclose(weights[0], leaf.grad)
+
+
+def test_famo_of_many_members_with_gaps_is_torchjds_one_by_one():
+    """Also where tasks are left out of a step, and members leave."""
+    theirs = Scalarization(scalarization.FAMO(3, min_losses=torch.tensor([0.0, -0.5, 0.05])))
+    both = [started(w, 3, 4, [2, 0, 1]) for w in (theirs, FAMO(min_losses=[0.0, -0.5, 0.05]))]
+    rng = np.random.default_rng(0)
+    for step in range(20):
+        if step == 10:
+            for weighting in both:
+                weighting.keep([3, 1])
+        shape = (4 if step < 10 else 2, 3)
+        before, after = (torch.from_numpy(rng.random(shape) + 0.1) for _ in range(2))
+        there = torch.from_numpy(rng.random(shape) < 0.6) if step % 3 else None
+        if there is not None:
+            before[~there] = torch.nan
+        expected, weights = (weighting(before, there) for weighting in both)
+        assert_allclose(weights, expected, rtol=1e-6)
+        for weighting in both:
+            weighting.after_step(after, there)
+
+
+@pytest.mark.parametrize("bounds", [[0.0, 0.1], 0.5, ["a", "b", "c"]])
+def test_famo_refuses_bounds_that_are_not_one_for_each_task(bounds):
+    with pytest.raises(ValueError, match="min_losses of FAMO must have a number for each of 3"):
+        started(FAMO(min_losses=bounds), 3)
+
+
+@pytest.mark.parametrize("name", ["uw", "imtl_l", "geometric_mean", "stch", "pbi", "cosmos", "dwa"])
+def test_members_are_weighed_together_as_one_by_one(name):
+    """By one call where no task is missing; whether or not they are several weightings'."""
+    joint = stack_weightings([started(by_name()[name], 3, k) for k in (1, 2)], [1, 2])
+    apart = [started(by_name()[name], 3) for _ in range(3)]
+    assert type(joint) is Scalarization
+    rng = np.random.default_rng(0)
+    for step in range(4):
+        losses = torch.from_numpy(rng.random((3, 3)) + 0.1)
+        there = torch.tensor([[True] * 3, [False, True, True], [True] * 3]) if step == 2 else None
+        weights = joint(losses, there)
+        for k, alone in enumerate(apart):
+            expected = alone(losses[k : k + 1], None if there is None else there[k : k + 1])
+            assert_allclose(weights[k : k + 1], expected)
+            for p, q in zip(joint.parameters()[k], alone.parameters()[0], strict=True):
+                assert_allclose(p.grad, q.grad)
+                for scale in (p, q):
+                    scale.data -= 0.5 * scale.grad
+        for weighting, some in [(joint, losses), *zip(apart, losses.split(1), strict=True)]:
+            weighting.after_epoch(some)
 
 
 def test_uw_learns_its_scales_as_an_optimizer_would():

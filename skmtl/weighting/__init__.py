@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .base import FixedWeights, GradientWeighting, Setting, Weighting, same
+from .famo import FAMO
 from .gradnorm import GradNorm
 from .minimax_deviation import MinimaxDeviation
 from .stacked import stack_weightings
@@ -32,6 +33,7 @@ OF_TORCHJD = {
 }
 
 __all__ = [
+    "FAMO",
     "NEEDS_AN_OBJECT",
     "Aggregation",
     "FixedWeights",

@@ -17,7 +17,7 @@ from torchjd.aggregation import GramianWeightedAggregator, WeightedAggregator
 from skmtl._checks import named
 from skmtl._global_generator import drawn_from
 
-from .solvers import MinNorm, NNLSProjector, OrderedProjections
+from .solvers import MinNorm, NNLSProjector, OrderedProjections, PositiveGeometricMean
 
 Make = Callable[[int], Any]  # from a number of tasks to an object of torchjd
 
@@ -25,9 +25,8 @@ Make = Callable[[int], Any]  # from a number of tasks to an object of torchjd
 SCALARIZERS: dict[str, Make] = {
     "uw": scalarization.UW,
     "dwa": lambda _: scalarization.DWA(),
-    "famo": scalarization.FAMO,
     "imtl_l": scalarization.IMTLL,
-    "geometric_mean": lambda _: scalarization.GeometricMean(),
+    "geometric_mean": lambda _: PositiveGeometricMean(),
     "random": lambda _: scalarization.Random(),
     "stch": lambda _: scalarization.STCH(mu=0.1),
     "pbi": lambda n: scalarization.PBI(theta=5.0, weights=torch.ones(n)),
@@ -58,6 +57,8 @@ NEEDS_AN_OBJECT = {
     "krum": "it must be told how many tasks are adversarial: pass torchjd.aggregation.Krum(...)",
     "trimmed_mean": "it must be told how much to trim: pass torchjd.aggregation.TrimmedMean(...)",
 }
+# Their weights are the same at every step of an epoch.
+STEADY = (scalarization.DWA,)
 # Gradients of one coordinate are compared from step to step: rows of a batch are no coordinates.
 BY_COORDINATE = (aggregation.ExcessMTL,)
 

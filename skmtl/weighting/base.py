@@ -112,6 +112,15 @@ class Weighting(BaseEstimator, ABC):
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights for these losses, broadcastable to them, both detached from the graph."""
 
+    def joins(self, other: Weighting) -> bool:
+        """Whether one object can do, in a stack, what this and the other do: see `stacked`."""
+        return False
+
+    @classmethod
+    def stacked(cls, parts: Sequence[tuple[Any, int]]) -> Weighting:
+        """One for the members of all parts, each with how many it has, that `joins` the next."""
+        raise NotImplementedError
+
     def parameters(self) -> list[list[nn.Parameter]]:
         """What it has the network's optimizer learn in each member; a call leaves their gradients."""
         return []
@@ -243,12 +252,15 @@ class FixedWeights(Weighting):
         ordered = [self.weights[t] for t in setting.task_order]
         self._tensor = torch.tensor(ordered, dtype=setting.like.dtype, device=setting.like.device)
 
+    def joins(self, other: Weighting) -> bool:
+        """Whether the other has fixed weights, too."""
+        return type(other) is type(self)
+
     @classmethod
-    def stacked(cls, weightings: Sequence[FixedWeights], sizes: Sequence[int]) -> FixedWeights:
-        """Weights of the members of all, each of which has so many."""
-        joint = cls(weightings[0].weights)
-        own = [w._tensor.expand(size, -1) for w, size in zip(weightings, sizes, strict=True)]
-        joint._tensor = torch.cat(own)
+    def stacked(cls, parts: Sequence[tuple[Any, int]]) -> FixedWeights:
+        """Weights of the members of all."""
+        joint = cls(parts[0][0].weights)
+        joint._tensor = torch.cat([part._tensor.expand(size, -1) for part, size in parts])
         return joint
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
@@ -263,6 +275,22 @@ class FixedWeights(Weighting):
     def objective(self, losses: Tensor, labelled: Tensor) -> Tensor:
         """Weighted sum, which is what is minimised."""
         return (losses * self._tensor).where(labelled, 0.0).sum(-1)
+
+
+def kept_by_adam(optimizer: torch.optim.Adam, members: Sequence[int]) -> Tensor:
+    """What is left of the one tensor (K, ...) an Adam moves when other members leave.
+
+    It goes on with the moments of those that stay.
+    """
+    [group] = optimizer.param_groups
+    [whole] = group["params"]
+    index = torch.tensor(members, device=whole.device)
+    state = optimizer.state.pop(whole, {})
+    group["params"] = [whole[index]]
+    if state:
+        moments = {key: state[key][index] for key in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[group["params"][0]] = {**state, **moments}
+    return group["params"][0]
 
 
 def require_numbers(weights: Tensor, weighting: Weighting) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skmtl._checks import check_float
 
-from .base import GradientWeighting, Setting
+from .base import GradientWeighting, Setting, kept_by_adam
 
 LOWEST = (
     1e-3  # of a weight: at zero a task would train no more, and have no gradient to come back by
@@ -97,10 +97,5 @@ class GradNorm(GradientWeighting):
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
-        index = torch.tensor(members, device=self._weights.device)
-        state = self._optimizer.state.pop(self._weights, {})
-        self._weights, self._first = self._weights[index], self._first[index]
-        self._optimizer.param_groups[0]["params"] = [self._weights]
-        if state:
-            parts = {key: state[key][index] for key in ("exp_avg", "exp_avg_sq")}
-            self._optimizer.state[self._weights] = {**state, **parts}
+        self._weights = kept_by_adam(self._optimizer, members)
+        self._first = self._first[torch.tensor(members, device=self._first.device)]

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
 from skmtl._global_generator import drawn_from
 
 from . import adapter
-from .base import Setting, Weighting, require_numbers
+from .base import Setting, Weighting, require_numbers, same
 
 LEAST = 1e-12  # of a loss: methods that divide by it, or take its logarithm, know no zero
 FAR = 1e6  # loss of a task that is not there: next to nothing over it, and above any lower bound
@@ -61,29 +62,80 @@ class Scalarization(Weighting):
         self._order = adapter.Order(setting.task_order, like.device)
         self._latest: Tensor | None = None
         self._by_epoch = hasattr(self._members[0], "step")
+        self._is_steady = isinstance(self._members[0], adapter.STEADY)
+        self._steady: Tensor | None = None
         self.looks_again = hasattr(self._members[0], "update")
+        self._together = not draws and self._maps(torch.ones(2, n_tasks).to(like))
+
+    def _maps(self, losses: Tensor) -> bool:
+        """Whether one call can evaluate many members; not one that keeps what it has seen."""
+        scalarizer = copy.deepcopy(self._members[0])
+        before = dict(vars(scalarizer))
+        try:
+            vmap(scalarizer)(losses)
+        except RuntimeError:  # it looks at the losses to decide what to do
+            return False
+        return same(before, vars(scalarizer))
+
+    def joins(self, other: Weighting) -> bool:
+        """Whether the other has the same scalarizer."""
+        return type(other) is type(self) and same(self, other)
+
+    @classmethod
+    def stacked(cls, parts: Sequence[tuple[Any, int]]) -> Scalarization:
+        """The scalarizers of all, each its own."""
+        joint = copy.copy(parts[0][0])
+        for name in ("_members", "_generators", "_learned"):
+            setattr(joint, name, [own for part, _ in parts for own in getattr(part, name)])
+        return joint
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T)."""
         in_order = self._order.to_table(losses)
         there = None if moving is None else self._order.to_table(moving)
-        each = [
-            self._weigh(k, in_order[k], None if there is None else there[k])
-            for k in range(len(self._members))
-        ]
         if self.looks_again:
             self._before = in_order, there
-        weights = torch.stack(each)
+        everyone = range(len(in_order))
+        if self._steady is not None and there is None:
+            return self._steady
+        complete = [there is None or bool(there[k].all()) for k in everyone]
+        together = [k for k in everyone if complete[k]] if self._together else []
+        weights = torch.empty_like(in_order)
+        if len(together) > 1:
+            weights[together] = self._weigh_together(together, in_order[together])
+        for k in everyone:
+            if not complete[k]:
+                weights[k] = self._weigh_some(k, in_order[k], there[k])  # type: ignore[index]
+            elif len(together) <= 1:
+                weights[k] = self._weigh(k, in_order[k])
         require_numbers(weights, self)
-        return self._order.to_engine(weights)
+        weights = self._order.to_engine(weights)
+        self._steady = weights if self._is_steady and there is None else None
+        return weights
 
-    def _weigh(self, k: int, losses: Tensor, there: Tensor | None) -> Tensor:
+    def _weigh_together(self, members: list[int], losses: Tensor) -> Tensor:
+        """Weights (k, T) of k members whose tasks are all there, by one call."""
+        leaf = losses.clamp(min=LEAST).requires_grad_()
+        named = [dict(self._members[k].named_parameters()) for k in members]
+        own = {name: torch.stack([p[name].detach() for p in named]) for name in named[0]}
+        learned = [name for name, p in named[0].items() if p.requires_grad]
+        sought = [leaf, *(own[name].requires_grad_() for name in learned)]
+        first = self._members[members[0]]
+        value = vmap(lambda p, x: functional_call(first, p, (x,)))(own, leaf)
+        weights, *gradients = torch.autograd.grad(value.sum(), sought)
+        for name, gradient in zip(learned, gradients, strict=True):
+            for p, g in zip(named, gradient, strict=True):
+                p[name].grad = g
+        return weights
+
+    def _scalarizer(self, k: int) -> Any:
+        """That of member k, to be shown a batch."""
+        own = self._members[k]
+        return copy.copy(own) if self._by_epoch else own  # which is told the mean of the epoch
+
+    def _weigh(self, k: int, losses: Tensor) -> Tensor:
         """Weights (T,) of member k's tasks, in the order of the table."""
-        scalarizer, learned = self._members[k], self._learned[k]
-        if self._by_epoch:  # it is told the mean of the epoch, not the batches
-            scalarizer = copy.copy(scalarizer)
-        if there is not None and not there.all():
-            return self._weigh_some(k, scalarizer, losses, there)
+        scalarizer, learned = self._scalarizer(k), self._learned[k]
         leaf = losses.clamp(min=LEAST).requires_grad_()
         generator = self._generators[k]
         if generator is None:
@@ -98,8 +150,8 @@ class Scalarization(Weighting):
             p.grad = g
         return weights
 
-    def _weigh_some(self, k: int, scalarizer: Any, losses: Tensor, there: Tensor) -> Tensor:
-        """Weights (T,) by the tasks that are there; zero for the others."""
+    def _weigh_some(self, k: int, losses: Tensor, there: Tensor) -> Tensor:
+        """Weights (T,) of member k by the tasks that are there; zero for the others."""
         learned, weights = self._learned[k], torch.zeros_like(losses)
         for p in learned:
             p.grad = None
@@ -108,7 +160,7 @@ class Scalarization(Weighting):
             return weights
         leaf = losses[positions].clamp(min=LEAST).requires_grad_()
         with drawn_from(self._generators[k]):
-            value = adapter.restricted(scalarizer, len(losses), positions)(leaf)
+            value = adapter.restricted(self._scalarizer(k), len(losses), positions)(leaf)
         some, *gradients = torch.autograd.grad(value, [leaf, *learned], allow_unused=True)
         for p, g in zip(learned, gradients, strict=True):
             p.grad = g
@@ -120,7 +172,7 @@ class Scalarization(Weighting):
         return self._learned
 
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
-        """Tell FAMO what became of the losses."""
+        """Tell an object that looks again (torchjd's FAMO) what became of the losses."""
         before, there = self._before
         after = self._order.to_table(losses)
         if there is not None:  # to a task that was not there nothing happened
@@ -134,6 +186,7 @@ class Scalarization(Weighting):
         """Tell DWA the mean losses of the epoch; a task without one keeps its latest."""
         if not self._by_epoch:
             return
+        self._steady = None
         now = self._order.to_table(losses)
         latest = torch.ones_like(now) if self._latest is None else self._latest
         self._latest = now.where(now.isfinite(), latest).clamp(min=LEAST)
@@ -143,6 +196,7 @@ class Scalarization(Weighting):
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
+        self._steady = None
         self._members = [self._members[k] for k in members]
         self._generators = [self._generators[k] for k in members]
         self._learned = [self._learned[k] for k in members]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import FixedWeights, Weighting
+from .base import Weighting
 
 
 def stack_weightings(weightings: Sequence[Weighting], sizes: Sequence[int]) -> Weighting:
@@ -37,9 +37,16 @@ def stack_weightings(weightings: Sequence[Weighting], sizes: Sequence[int]) -> W
             [1., 1.],
             [1., 1.]])
     """
-    if all(type(w) is FixedWeights for w in weightings):
-        return FixedWeights.stacked(weightings, sizes)  # type: ignore[arg-type]
-    return StackedWeighting(weightings, sizes)
+    runs: list[list[tuple[Weighting, int]]] = []
+    for part in zip(weightings, sizes, strict=True):
+        if runs and runs[-1][0][0].joins(part[0]):
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    joined = [run[0][0] if len(run) == 1 else type(run[0][0]).stacked(run) for run in runs]
+    if len(joined) == 1:
+        return joined[0]
+    return StackedWeighting(joined, [sum(size for _, size in run) for run in runs])
 
 
 class StackedWeighting(Weighting):
