@@ -17,7 +17,7 @@ from torchjd.aggregation import GramianWeightedAggregator, WeightedAggregator
 from skmtl._checks import named
 from skmtl._global_generator import drawn_from
 
-from .solvers import MinNorm, NNLSProjector, OrderedProjections, PositiveGeometricMean
+from .solvers import MinNorm, NNLSProjector, OrderedProjections
 
 Make = Callable[[int], Any]  # from a number of tasks to an object of torchjd
 
@@ -26,7 +26,7 @@ SCALARIZERS: dict[str, Make] = {
     "uw": scalarization.UW,
     "dwa": lambda _: scalarization.DWA(),
     "imtl_l": scalarization.IMTLL,
-    "geometric_mean": lambda _: PositiveGeometricMean(),
+    "geometric_mean": lambda _: scalarization.GeometricMean(),
     "random": lambda _: scalarization.Random(),
     "stch": lambda _: scalarization.STCH(mu=0.1),
     "pbi": lambda n: scalarization.PBI(theta=5.0, weights=torch.ones(n)),

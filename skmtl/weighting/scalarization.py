@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
 from skmtl._global_generator import drawn_from
 
 from . import adapter
 from .base import Setting, Weighting, require_numbers, same
+from .derivatives import CLOSED_FORMS, Seen
 
 LEAST = 1e-12  # of a loss: methods that divide by it, or take its logarithm, know no zero
 FAR = 1e6  # loss of a task that is not there: next to nothing over it, and above any lower bound
@@ -65,17 +65,7 @@ class Scalarization(Weighting):
         self._is_steady = isinstance(self._members[0], adapter.STEADY)
         self._steady: Tensor | None = None
         self.looks_again = hasattr(self._members[0], "update")
-        self._together = not draws and self._maps(torch.ones(2, n_tasks).to(like))
-
-    def _maps(self, losses: Tensor) -> bool:
-        """Whether one call can evaluate many members; not one that keeps what it has seen."""
-        scalarizer = copy.deepcopy(self._members[0])
-        before = dict(vars(scalarizer))
-        try:
-            vmap(scalarizer)(losses)
-        except RuntimeError:  # it looks at the losses to decide what to do
-            return False
-        return same(before, vars(scalarizer))
+        self._formula = CLOSED_FORMS.get(type(self._members[0]))
 
     def joins(self, other: Weighting) -> bool:
         """Whether the other has the same scalarizer."""
@@ -95,47 +85,45 @@ class Scalarization(Weighting):
         there = None if moving is None else self._order.to_table(moving)
         if self.looks_again:
             self._before = in_order, there
-        everyone = range(len(in_order))
         if self._steady is not None and there is None:
             return self._steady
-        complete = [there is None or bool(there[k].all()) for k in everyone]
-        together = [k for k in everyone if complete[k]] if self._together else []
-        weights = torch.empty_like(in_order)
-        if len(together) > 1:
-            weights[together] = self._weigh_together(together, in_order[together])
-        for k in everyone:
-            if not complete[k]:
-                weights[k] = self._weigh_some(k, in_order[k], there[k])  # type: ignore[index]
-            elif len(together) <= 1:
-                weights[k] = self._weigh(k, in_order[k])
+        if self._formula is not None:
+            weights = self._weigh_all(in_order, there)
+        else:
+            weights = torch.stack(
+                [
+                    self._weigh(k, in_order[k], None if there is None else there[k])
+                    for k in range(len(in_order))
+                ]
+            )
         require_numbers(weights, self)
         weights = self._order.to_engine(weights)
         self._steady = weights if self._is_steady and there is None else None
         return weights
 
-    def _weigh_together(self, members: list[int], losses: Tensor) -> Tensor:
-        """Weights (k, T) of k members whose tasks are all there, by one call."""
-        leaf = losses.clamp(min=LEAST).requires_grad_()
-        named = [dict(self._members[k].named_parameters()) for k in members]
-        own = {name: torch.stack([p[name].detach() for p in named]) for name in named[0]}
-        learned = [name for name, p in named[0].items() if p.requires_grad]
-        sought = [leaf, *(own[name].requires_grad_() for name in learned)]
-        first = self._members[members[0]]
-        value = vmap(lambda p, x: functional_call(first, p, (x,)))(own, leaf)
-        weights, *gradients = torch.autograd.grad(value.sum(), sought)
-        for name, gradient in zip(learned, gradients, strict=True):
-            for p, g in zip(named, gradient, strict=True):
-                p[name].grad = g
-        return weights
+    def _weigh_all(self, losses: Tensor, there: Tensor | None) -> Tensor:
+        """Weights (K, T), in the order of the table, by a closed form."""
+        assert self._formula is not None, "it is asked for first"
+        losses = losses.clamp(min=LEAST)
+        losses = (
+            losses if there is None else losses.where(there, 1.0)
+        )  # what is not there is no number
+        seen = Seen(self._members, losses, there)
+        weights, gradients = self._formula(seen)
+        if gradients is not None:
+            anyone = [True] * len(losses) if there is None else there.any(1).tolist()
+            for own, g, some in zip(self._learned, seen.those(gradients), anyone, strict=True):
+                for p in own:
+                    p.grad = g if some else None
+        return seen.those(weights).expand_as(losses)
 
-    def _scalarizer(self, k: int) -> Any:
-        """That of member k, to be shown a batch."""
-        own = self._members[k]
-        return copy.copy(own) if self._by_epoch else own  # which is told the mean of the epoch
-
-    def _weigh(self, k: int, losses: Tensor) -> Tensor:
+    def _weigh(self, k: int, losses: Tensor, there: Tensor | None) -> Tensor:
         """Weights (T,) of member k's tasks, in the order of the table."""
-        scalarizer, learned = self._scalarizer(k), self._learned[k]
+        scalarizer, learned = self._members[k], self._learned[k]
+        if self._by_epoch:  # it is told the mean of the epoch, not the batches
+            scalarizer = copy.copy(scalarizer)
+        if there is not None and not there.all():
+            return self._weigh_some(k, scalarizer, losses, there)
         leaf = losses.clamp(min=LEAST).requires_grad_()
         generator = self._generators[k]
         if generator is None:
@@ -150,8 +138,8 @@ class Scalarization(Weighting):
             p.grad = g
         return weights
 
-    def _weigh_some(self, k: int, losses: Tensor, there: Tensor) -> Tensor:
-        """Weights (T,) of member k by the tasks that are there; zero for the others."""
+    def _weigh_some(self, k: int, scalarizer: Any, losses: Tensor, there: Tensor) -> Tensor:
+        """Weights (T,) by the tasks that are there; zero for the others."""
         learned, weights = self._learned[k], torch.zeros_like(losses)
         for p in learned:
             p.grad = None
@@ -160,7 +148,7 @@ class Scalarization(Weighting):
             return weights
         leaf = losses[positions].clamp(min=LEAST).requires_grad_()
         with drawn_from(self._generators[k]):
-            value = adapter.restricted(self._scalarizer(k), len(losses), positions)(leaf)
+            value = adapter.restricted(scalarizer, len(losses), positions)(leaf)
         some, *gradients = torch.autograd.grad(value, [leaf, *learned], allow_unused=True)
         for p, g in zip(learned, gradients, strict=True):
             p.grad = g

@@ -11,7 +11,6 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torchjd.aggregation import Weighting as Extraction
 from torchjd.linalg import DualConeProjector
-from torchjd.scalarization import GeometricMean
 
 REGULARISATION = 1e-4  # of a Gramian of unit trace, as in torchjd's own projector
 
@@ -46,17 +45,6 @@ class NNLSProjector(DualConeProjector):
 
     def __repr__(self) -> str:
         return "NNLSProjector()"
-
-
-class PositiveGeometricMean(GeometricMean):
-    """Geometric mean (Chennupati et al. 2019) of losses that are known to be positive.
-
-    Without a look at them, one call can do for many members.
-    """
-
-    def forward(self, values: Tensor, /) -> Tensor:
-        """Mean of losses (T,)."""
-        return values.log().mean().exp()
 
 
 class MinNorm(Extraction):
