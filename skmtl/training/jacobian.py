@@ -162,19 +162,22 @@ def from_features(
     losses, total = loss(leaf, batch.values, batch.weight)
     moving = moving_tasks(total, active)
     detached = losses.detach()
-    losses.backward(_only(weighting(detached, moving), moving).expand_as(losses))
-    outputs.backward(leaf.grad)
+    own = _only(weighting(detached, moving), moving).expand_as(losses)
+    [slopes] = torch.autograd.grad(losses, leaf, own)
     unit = x.shape[1] ** 0.5  # inner products then are means over rows, however many there are
     gradients: TaskGradients
     if weight is None:
+        outputs.backward(slopes)
         assert cut.grad is not None, "outputs come from features"
         gradients = Rows(cut.grad.flatten(2), cut.shape[2:], unit)
     else:
-        assert leaf.grad is not None, "losses come from outputs"
-        gradients = LinearHeadRows(leaf.grad, weight.detach(), owner, unit)
+        gradients = LinearHeadRows(slopes, weight.detach(), owner, unit)
     weights, direction = weighting.aggregate(gradients, detached, moving)
-    if features.requires_grad:  # else a frozen trunk
-        features.backward(direction)
+    ends = [(features, direction)] if features.requires_grad else []  # else a frozen trunk
+    if weight is not None:
+        ends.append((outputs, slopes))
+    if ends:
+        torch.autograd.backward([end for end, _ in ends], [slope for _, slope in ends])
     return Backward(detached, total, moving, weights)
 
 

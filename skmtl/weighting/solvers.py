@@ -76,11 +76,15 @@ class OrderedProjections(Extraction):
         """Weights (T,)."""
         G = gramian.detach().cpu().double().numpy()
         size = len(G)
-        order = torch.rand(size, size).argsort(1).numpy()
+        meetings = (
+            torch.rand(size, size).argsort(1).numpy().T
+        )  # (T, T): whom each task meets, in turn
         rows, weights = np.arange(size), np.eye(size)
-        for others in order.T:  # (T,): whom each task meets
-            products = np.einsum("ij,ij->i", G[others], weights)
-            conflict = (products < 0) & (others != rows)
-            scale = np.where(conflict, products / np.diag(G)[others], 0.0)
+        products = G.copy()  # of what each task has come to with every gradient
+        squares = np.diag(G)[meetings]
+        squares[(meetings == rows) | (squares == 0)] = np.inf  # from these nothing is taken
+        for others, gradients, square in zip(meetings, G[meetings], squares, strict=True):
+            scale = np.minimum(products[rows, others], 0.0) / square
             weights[rows, others] -= scale
+            products -= scale[:, None] * gradients
         return torch.from_numpy(weights.sum(0)).to(gramian)
