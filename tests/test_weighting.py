@@ -36,6 +36,7 @@ from skmtl.weighting import (
     same,
     stack_weightings,
 )
+from skmtl.weighting.derivatives import CLOSED_FORMS
 from skmtl.weighting.solvers import MinNorm, OrderedProjections
 
 QUICK = {"n_members": 2, "max_iter": 4, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -369,6 +370,45 @@ def test_famo_of_many_members_with_gaps_is_torchjds_one_by_one():
 def test_famo_refuses_bounds_that_are_not_one_for_each_task(bounds):
     with pytest.raises(ValueError, match="min_losses of FAMO must have a number for each of 3"):
         started(FAMO(min_losses=bounds), 3)
+
+
+OBJECTS = {
+    scalarization.UW: {"shape": 4},
+    scalarization.IMTLL: {"shape": 4},
+    scalarization.STCH: {
+        "mu": 0.3,
+        "weights": torch.tensor([0.1, 0.2, 0.3, 0.4]),
+        "reference": torch.tensor([0.3, 0.0, 0.2, 0.1]),
+    },
+    scalarization.PBI: {
+        "theta": 2.0,
+        "weights": torch.tensor([0.1, 0.2, 0.3, 0.4]),
+        "reference": torch.tensor([0.3, 0.0, 0.2, 0.1]),
+    },
+    scalarization.COSMOS: {"lambda_": 0.7, "weights": torch.tensor([0.1, 0.2, 0.3, 0.4])},
+}
+
+
+@pytest.mark.parametrize("kind", CLOSED_FORMS, ids=lambda kind: kind.__name__)
+def test_closed_forms_are_what_autograd_finds_one_by_one(kind):
+    ours, theirs = (
+        started(Scalarization(kind(**OBJECTS.get(kind, {}))), 4, 3, [2, 0, 3, 1]) for _ in range(2)
+    )
+    theirs._formula = None
+    gaps = [[True] * 4, [True, False, True, True], [False] * 4]
+    rng = np.random.default_rng(0)
+    for there in (None, torch.tensor(gaps), None):
+        losses = torch.from_numpy(rng.random((3, 4)) + 0.1)
+        if there is not None:
+            losses[~there] = torch.nan
+        assert_allclose(ours(losses, there), theirs(losses, there), rtol=1e-6)
+        for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            for p, q in zip(own, other, strict=True):
+                assert (p.grad is None) == (q.grad is None)
+                if p.grad is not None:
+                    assert_allclose(p.grad, q.grad)
+                    p.data -= 0.5 * p.grad
+                    q.data -= 0.5 * q.grad
 
 
 @pytest.mark.parametrize("name", ["uw", "imtl_l", "geometric_mean", "stch", "pbi", "cosmos", "dwa"])

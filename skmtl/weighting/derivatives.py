@@ -30,11 +30,14 @@ class Seen(NamedTuple):
         All positive.
     there : Tensor of shape (K, T) or None
         Which tasks take part; None: all.
+    generators : list of Generator or None
+        One a member, where they draw.
     """
 
     members: Sequence[Any]
     losses: Tensor
     there: Tensor | None
+    generators: Sequence[Any]
 
     @property
     def number(self) -> Tensor | int:
@@ -104,6 +107,16 @@ def _cosmos(seen: Seen) -> tuple[Tensor, None]:
     return weights - one.lambda_ * (direction - cosine * along) / length, None
 
 
+def _random(seen: Seen) -> tuple[Tensor, None]:
+    """Softmax of as many normal numbers as there are tasks that take part."""
+    weights = torch.zeros(seen.losses.shape, dtype=seen.losses.dtype)
+    there = torch.ones_like(weights, dtype=torch.bool) if seen.there is None else seen.there.cpu()
+    for own, which, generator in zip(weights, there, seen.generators, strict=True):
+        drawn = torch.randn(int(which.sum()), dtype=own.dtype, generator=generator)
+        own[which] = drawn.softmax(0)
+    return weights.to(seen.losses), None
+
+
 # Derivatives by the losses, and by what each member's scalarizer learns, if anything.
 CLOSED_FORMS: dict[type, Callable[[Seen], tuple[Tensor, Tensor | None]]] = {
     scalarization.UW: _uw,
@@ -114,4 +127,5 @@ CLOSED_FORMS: dict[type, Callable[[Seen], tuple[Tensor, Tensor | None]]] = {
     scalarization.STCH: _stch,
     scalarization.PBI: _pbi,
     scalarization.COSMOS: _cosmos,
+    scalarization.Random: _random,
 }

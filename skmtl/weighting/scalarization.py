@@ -108,7 +108,7 @@ class Scalarization(Weighting):
         losses = (
             losses if there is None else losses.where(there, 1.0)
         )  # what is not there is no number
-        seen = Seen(self._members, losses, there)
+        seen = Seen(self._members, losses, there, self._generators)
         weights, gradients = self._formula(seen)
         if gradients is not None:
             anyone = [True] * len(losses) if there is None else there.any(1).tolist()
