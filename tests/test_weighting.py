@@ -18,6 +18,7 @@ from torchjd import aggregation, scalarization
 from torchjd.autojac import backward, jac_to_grad, mtl_backward
 
 from skmtl import MultiTaskClassifierRegressor, MultiTaskRegressor
+from skmtl._global_generator import drawn_from
 from skmtl.inspection import LossWeightsDisplay
 from skmtl.sharing import CGC, CrossStitch, HardSharing, MMoE
 from skmtl.tasks import ClassificationTask, RegressionTask, TaskLosses
@@ -36,8 +37,9 @@ from skmtl.weighting import (
     same,
     stack_weightings,
 )
+from skmtl.weighting.adapter import AGGREGATORS
 from skmtl.weighting.derivatives import CLOSED_FORMS
-from skmtl.weighting.solvers import MinNorm, OrderedProjections
+from skmtl.weighting.solvers import MinNorm, OrderedProjections, together
 
 QUICK = {"n_members": 2, "max_iter": 4, "hidden_layer_sizes": (8,), "random_state": 0}
 
@@ -370,6 +372,22 @@ def test_famo_of_many_members_with_gaps_is_torchjds_one_by_one():
 def test_famo_refuses_bounds_that_are_not_one_for_each_task(bounds):
     with pytest.raises(ValueError, match="min_losses of FAMO must have a number for each of 3"):
         started(FAMO(min_losses=bounds), 3)
+
+
+@pytest.mark.parametrize("name", sorted(set(AGGREGATORS) - {"nash_mtl"}))
+def test_aggregators_of_many_members_are_those_of_each(name):
+    rng, size = np.random.default_rng(0), 4
+    J = rng.normal(size=(5, size, 7))
+    J[3] = np.abs(J[3])  # no conflict
+    J[4, 1] = -J[4, 0]
+    gramians = torch.from_numpy(J @ J.transpose(0, 2, 1))
+    aggregator = AGGREGATORS[name](size)
+    generators = [Generator().manual_seed(k) for k in range(5)]
+    found = together(aggregator, gramians, generators)
+    assert (found is not None) == (name in {"upgrad", "dualproj", "mgda", "pcgrad"})
+    for k, generator in enumerate(generators if found is not None else []):
+        with drawn_from(generator.manual_seed(k)):
+            assert_allclose(found[k], aggregator.gramian_weighting(gramians[k]), atol=1e-12)
 
 
 OBJECTS = {

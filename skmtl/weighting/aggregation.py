@@ -12,6 +12,7 @@ from skmtl._global_generator import drawn_from
 
 from . import adapter
 from .base import GradientWeighting, Setting, require_numbers
+from .solvers import together
 
 PATTERNS = 32  # sets of tasks whose aggregator, with what it remembers, is kept
 
@@ -103,15 +104,20 @@ class Aggregation(GradientWeighting):
         there = gramians.diagonal(dim1=1, dim2=2) > 0
         there = (there if moving is None else there & order.to_table(moving)).cpu()
         gramians, rows = gramians.cpu(), None if rows is None else rows.cpu()
-        everywhere = bool(there.all())
-        each, directions = [], []
-        for k, gramian in enumerate(gramians):
-            own = None if rows is None else rows[k]
-            which = None if everywhere else there[k].nonzero()[:, 0]
-            found, direction = self._solve(k, which, gramian, own)
-            each.append(found)
-            directions.append(direction)
-        weights = torch.stack(each).to(losses)
+        everywhere, weights, directions = bool(there.all()), None, []
+        if everywhere:
+            one = self._aggregator(0, self._everybody)
+            weights = together(one, gramians, self._generators)
+        if weights is None:
+            each = []
+            for k, gramian in enumerate(gramians):
+                own = None if rows is None else rows[k]
+                which = None if everywhere else there[k].nonzero()[:, 0]
+                found, direction = self._solve(k, which, gramian, own)
+                each.append(found)
+                directions.append(direction)
+            weights = torch.stack(each)
+        weights = weights.to(losses)
         require_numbers(weights, self)
         weights = order.to_engine(weights)
         if rows is None:

@@ -1,18 +1,62 @@
 """Small solvers for what torchjd leaves to packages under the GPL, or to Python loops.
 
-Shapes: T tasks; a Gramian holds the inner products of their gradients.
+Shapes: K members, T tasks; a Gramian holds the inner products of their gradients.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.optimize import nnls
-from torch import Tensor
+from torch import Generator, Tensor
+from torchjd.aggregation import DualProjWeighting, UPGradWeighting
 from torchjd.aggregation import Weighting as Extraction
 from torchjd.linalg import DualConeProjector
 
 REGULARISATION = 1e-4  # of a Gramian of unit trace, as in torchjd's own projector
+
+
+def together(
+    aggregator: Any, gramians: Tensor, generators: Sequence[Generator | None]
+) -> Tensor | None:
+    """Weights (K, T) of many members by one call, given their Gramians (K, T, T).
+
+    None unless the aggregator is one of ours, or has our projector: they remember nothing, so that one
+    can do for all members. ``generators`` has a generator a member, where it draws.
+    """
+    weighting = getattr(aggregator, "gramian_weighting", None)
+    if isinstance(weighting, MinNorm | OrderedProjections):
+        return weighting.together(gramians, generators)
+    if isinstance(getattr(weighting, "projector", None), NNLSProjector):
+        if type(weighting) is UPGradWeighting:
+            preferences = torch.diag(weighting.weighting(gramians[0]))
+            return _projected(preferences, gramians).sum(1)
+        if type(weighting) is DualProjWeighting:
+            preference = weighting.weighting(gramians[0])
+            return _projected(preference.unsqueeze(0), gramians).squeeze(1)
+    return None
+
+
+def _projected(vectors: Tensor, gramians: Tensor) -> Tensor:
+    """Weights (K, m, T) of the projections of vectors (m, T) onto the dual cone of each Gramian."""
+    G = _numbers(gramians)
+    size = G.shape[-1]
+    trace = np.trace(G, axis1=1, axis2=2)[:, None, None]
+    G = G / np.where(trace > 0, trace, 1.0) + REGULARISATION * np.eye(size)
+    projected = np.repeat(_numbers(vectors)[None], len(G), axis=0)
+    outside = (projected @ G < 0).any(-1)  # the others are in the cone
+    if outside.any():
+        roots = np.linalg.cholesky(G).transpose(0, 2, 1)
+        for k, i in np.argwhere(outside).tolist():
+            projected[k, i] += nnls(roots[k], -roots[k] @ projected[k, i])[0]
+    return torch.from_numpy(projected).to(gramians)
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().double().numpy()
 
 
 class NNLSProjector(DualConeProjector):
@@ -34,14 +78,8 @@ class NNLSProjector(DualConeProjector):
 
     def __call__(self, U: Tensor, G: Tensor) -> Tensor:
         """Weights of the projections of vectors U (..., T) given the Gramian G (T, T)."""
-        gramian = G.detach().cpu().double().numpy()
-        gramian = gramian / (np.trace(gramian) or 1.0) + REGULARISATION * np.eye(len(gramian))
-        projected = U.detach().cpu().double().numpy().copy()
-        outside = (projected @ gramian < 0).any(-1)  # the others are in the cone
-        if outside.any():
-            root = np.linalg.cholesky(gramian).T
-            projected[outside] = [u + nnls(root, -root @ u)[0] for u in projected[outside]]
-        return torch.from_numpy(projected).to(G)
+        vectors = U.reshape(-1, U.shape[-1])
+        return _projected(vectors, G.unsqueeze(0))[0].view(U.shape)
 
     def __repr__(self) -> str:
         return "NNLSProjector()"
@@ -57,12 +95,19 @@ class MinNorm(Extraction):
 
     def forward(self, gramian: Tensor, /) -> Tensor:
         """Weights (T,)."""
-        G = gramian.detach().cpu().double().numpy()
-        size = len(G)
-        values, vectors = np.linalg.eigh(G / max(np.trace(G), np.finfo(float).tiny))
-        root = np.sqrt(values.clip(min=0))[:, None] * vectors.T
-        w, _ = nnls(np.vstack([root, np.ones(size)]), np.append(np.zeros(size), 1.0))
-        return torch.from_numpy(w / w.sum()).to(gramian)
+        return self.together(gramian.unsqueeze(0), [None])[0]
+
+    def together(self, gramians: Tensor, _: Sequence[Generator | None]) -> Tensor:
+        """Weights (K, T)."""
+        G = _numbers(gramians)
+        n_members, size = G.shape[:2]
+        trace = np.trace(G, axis1=1, axis2=2).clip(min=np.finfo(float).tiny)
+        values, vectors = np.linalg.eigh(G / trace[:, None, None])
+        roots = np.sqrt(values.clip(min=0))[:, :, None] * vectors.transpose(0, 2, 1)
+        rows = np.concatenate([roots, np.ones((n_members, 1, size))], axis=1)
+        one = np.append(np.zeros(size), 1.0)
+        found = np.array([nnls(own, one)[0] for own in rows])
+        return torch.from_numpy(found / found.sum(1, keepdims=True)).to(gramians)
 
 
 class OrderedProjections(Extraction):
@@ -74,17 +119,24 @@ class OrderedProjections(Extraction):
 
     def forward(self, gramian: Tensor, /) -> Tensor:
         """Weights (T,)."""
-        G = gramian.detach().cpu().double().numpy()
-        size = len(G)
-        meetings = (
-            torch.rand(size, size).argsort(1).numpy().T
-        )  # (T, T): whom each task meets, in turn
-        rows, weights = np.arange(size), np.eye(size)
-        products = G.copy()  # of what each task has come to with every gradient
-        squares = np.diag(G)[meetings]
-        squares[(meetings == rows) | (squares == 0)] = np.inf  # from these nothing is taken
-        for others, gradients, square in zip(meetings, G[meetings], squares, strict=True):
-            scale = np.minimum(products[rows, others], 0.0) / square
-            weights[rows, others] -= scale
-            products -= scale[:, None] * gradients
-        return torch.from_numpy(weights.sum(0)).to(gramian)
+        return self.together(gramian.unsqueeze(0), [None])[0]
+
+    def together(self, gramians: Tensor, generators: Sequence[Generator | None]) -> Tensor:
+        """Weights (K, T)."""
+        G = _numbers(gramians)
+        n_members, size = G.shape[:2]
+        draws = [torch.rand(size, size, generator=generator) for generator in generators]
+        # a row for each task of each member: whom it meets, in turn, and where that one's row is
+        meetings = torch.cat(draws).argsort(1).numpy().T
+        rows = np.arange(n_members * size)
+        theirs = meetings + rows // size * size
+        gradients = G.reshape(len(rows), size)
+        squares = gradients[rows, rows % size][theirs]
+        squares[(theirs == rows) | (squares == 0)] = np.inf  # from these nothing is taken
+        weights = np.tile(np.eye(size), (n_members, 1))
+        products = gradients.copy()  # of what each task has come to with every gradient
+        for met, row, square in zip(meetings, theirs, squares, strict=True):
+            scale = np.minimum(products[rows, met], 0.0) / square
+            weights[rows, met] -= scale
+            products -= scale[:, None] * gradients[row]
+        return torch.from_numpy(weights.reshape(G.shape).sum(1)).to(gramians)
