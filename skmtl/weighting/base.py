@@ -277,22 +277,6 @@ class FixedWeights(Weighting):
         return (losses * self._tensor).where(labelled, 0.0).sum(-1)
 
 
-def kept_by_adam(optimizer: torch.optim.Adam, members: Sequence[int]) -> Tensor:
-    """What is left of the one tensor (K, ...) an Adam moves when other members leave.
-
-    It goes on with the moments of those that stay.
-    """
-    [group] = optimizer.param_groups
-    [whole] = group["params"]
-    index = torch.tensor(members, device=whole.device)
-    state = optimizer.state.pop(whole, {})
-    group["params"] = [whole[index]]
-    if state:
-        moments = {key: state[key][index] for key in ("exp_avg", "exp_avg_sq")}
-        optimizer.state[group["params"][0]] = {**state, **moments}
-    return group["params"][0]
-
-
 def require_numbers(weights: Tensor, weighting: Weighting) -> None:
     """Raise if a method made weights that are no numbers, before they reach the parameters."""
     if not torch.isfinite(weights).all():

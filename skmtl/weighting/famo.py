@@ -10,7 +10,8 @@ from torch import Tensor
 
 from skmtl._checks import check_float
 
-from .base import Setting, Weighting, kept_by_adam, require_numbers
+from .adam import MemberAdam
+from .base import Setting, Weighting, require_numbers
 
 LEAST = 1e-8  # of a loss above its lower bound, as in the authors' code: its logarithm is taken
 
@@ -69,15 +70,14 @@ class FAMO(Weighting):
                 f"{self.min_losses!r}."
             )
         self._bounds = torch.from_numpy(bounds[list(setting.task_order)]).to(like)
-        self._logits = like.new_zeros(len(setting.generators), n_tasks)
-        self._optimizer = torch.optim.Adam(
-            [self._logits], lr=self.learning_rate, weight_decay=self.weight_decay
-        )
+        logits = like.new_zeros(len(setting.generators), n_tasks)
+        self._logits = MemberAdam(logits, self.learning_rate, self.weight_decay)
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T); zero for tasks that do not move."""
         self._above = above = self._above_bounds(losses, moving)
-        logits = self._logits if moving is None else self._logits.where(moving, -torch.inf)
+        logits = self._logits.values
+        logits = logits if moving is None else logits.where(moving, -torch.inf)
         share = logits.softmax(1) / above
         weights = share / share.sum(1, keepdim=True)
         weights = weights if moving is None else weights.where(moving, 0.0)
@@ -87,9 +87,8 @@ class FAMO(Weighting):
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
         """Move ``xi`` by what became of the losses; to a task that did not move, nothing did."""
         fell = self._above.log() - self._above_bounds(losses, moving).log()
-        z = self._logits.softmax(1)
-        self._logits.grad = z * (fell - (z * fell).sum(1, keepdim=True))
-        self._optimizer.step()
+        z = self._logits.values.softmax(1)
+        self._logits.step(z * (fell - (z * fell).sum(1, keepdim=True)))
 
     def _above_bounds(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """How far losses are above their lower bounds; 1 for a task that does not move."""
@@ -98,4 +97,4 @@ class FAMO(Weighting):
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
-        self._logits = kept_by_adam(self._optimizer, members)
+        self._logits.keep(torch.tensor(members, device=self._bounds.device))

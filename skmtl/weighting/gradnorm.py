@@ -10,7 +10,8 @@ from torch import Tensor
 
 from skmtl._checks import check_float
 
-from .base import GradientWeighting, Setting, kept_by_adam
+from .adam import MemberAdam
+from .base import GradientWeighting, Setting
 
 LOWEST = (
     1e-3  # of a weight: at zero a task would train no more, and have no gradient to come back by
@@ -67,19 +68,18 @@ class GradNorm(GradientWeighting):
         check_float(self.learning_rate, "learning_rate", self, low=0)
         super().start(setting)
         shape = len(setting.generators), setting.n_tasks
-        self._weights = setting.like.new_ones(shape)
+        self._weights = MemberAdam(setting.like.new_ones(shape), self.learning_rate)
         self._first = setting.like.new_full(shape, torch.nan)
-        self._optimizer = torch.optim.Adam([self._weights], lr=self.learning_rate)
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T) as the steps before have left them."""
-        return self._weights.clone()
+        return self._weights.values.clone()
 
     def aggregate(
         self, gradients: Any, losses: Tensor, moving: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Go by the weighted sum, and move the weights for the next step."""
-        used = self._weights.clone()
+        used = self._weights.values.clone()
         there = torch.ones_like(losses) if moving is None else moving.to(losses)
         direction = gradients.combine(there)  # the gradients are those of weighted losses
         norms = gradients.gramian().diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
@@ -89,13 +89,13 @@ class GradNorm(GradientWeighting):
         rate = rate * n_there / rate.sum(1, keepdim=True).clamp(min=1e-12)
         mean_norm = (norms * there).sum(1, keepdim=True) / n_there
         slope = torch.sign(norms - mean_norm * rate**self.alpha) * norms / used
-        self._weights.grad = slope * there
-        self._optimizer.step()
-        moved = self._weights.where(there > 0, used).clamp(min=LOWEST)
-        self._weights.copy_(moved * moved.shape[1] / moved.sum(1, keepdim=True))
+        self._weights.step(slope * there)
+        moved = self._weights.values.where(there > 0, used).clamp(min=LOWEST)
+        self._weights.values.copy_(moved * moved.shape[1] / moved.sum(1, keepdim=True))
         return used * there, direction
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
-        self._weights = kept_by_adam(self._optimizer, members)
-        self._first = self._first[torch.tensor(members, device=self._first.device)]
+        staying = torch.tensor(members, device=self._first.device)
+        self._weights.keep(staying)
+        self._first = self._first[staying]

@@ -1,0 +1,50 @@
+"""Adam for what a weighting moves by itself.
+
+Shapes: K members.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BETAS = 0.9, 0.999
+LEAST = 1e-8  # added to the root of the mean square
+
+
+class MemberAdam:
+    """Adam (Kingma & Ba 2015) of one small tensor (K, ...), from which members may leave.
+
+    The arithmetic of `torch.optim.Adam`, without what that does around it at every step: on a few
+    numbers ten times as long.
+
+    Parameters
+    ----------
+    values : Tensor of shape (K, ...)
+        Moved in place.
+    learning_rate : float
+    weight_decay : float, default=0.0
+        Factor of the L2 gradient that is added.
+    """
+
+    def __init__(self, values: Tensor, learning_rate: float, weight_decay: float = 0.0):
+        self.values = values
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self._mean, self._square = torch.zeros_like(values), torch.zeros_like(values)
+        self._n_steps = 0
+
+    def step(self, gradient: Tensor) -> None:
+        """Move the values down."""
+        self._n_steps += 1
+        if self.weight_decay:
+            gradient = gradient.add(self.values, alpha=self.weight_decay)
+        self._mean.lerp_(gradient, 1 - BETAS[0])
+        self._square.lerp_(gradient.square(), 1 - BETAS[1])
+        first, second = (1 - beta**self._n_steps for beta in BETAS)
+        root = (self._square / second).sqrt_().add_(LEAST)
+        self.values.addcdiv_(self._mean, root, value=-self.learning_rate / first)
+
+    def keep(self, members: Tensor) -> None:
+        """Let the other members leave."""
+        for name in ("values", "_mean", "_square"):
+            setattr(self, name, getattr(self, name)[members])
