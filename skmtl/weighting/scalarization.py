@@ -105,9 +105,8 @@ class Scalarization(Weighting):
         """Weights (K, T), in the order of the table, by a closed form."""
         assert self._formula is not None, "it is asked for first"
         losses = losses.clamp(min=LEAST)
-        losses = (
-            losses if there is None else losses.where(there, 1.0)
-        )  # what is not there is no number
+        if there is not None:  # what is not there is no number
+            losses = losses.where(there, 1.0)
         seen = Seen(self._members, losses, there, self._generators)
         weights, gradients = self._formula(seen)
         if gradients is not None:
