@@ -72,9 +72,9 @@ class ThinProduct(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, added: Tensor | None) -> Tensor:
         """Product, in the order of memory that targets have, which are compared with it."""
         ctx.save_for_backward(x, weight)
-        ctx.n_added = 0 if added is None else added.shape[1]
         if added is None:
             return torch.bmm(weight.mT, x.mT).mT.contiguous()
+        ctx.one_for_all = added.shape[1] < x.shape[1]
         return torch.baddbmm(added.mT, weight.mT, x.mT).mT.contiguous()
 
     @staticmethod
@@ -83,15 +83,15 @@ class ThinProduct(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         if x.dtype != gradient.dtype or weight.dtype != gradient.dtype:  # under autocast
             x, weight = x.to(gradient), weight.to(gradient)
-        outer = own = None
+        outer = own = below = None
         if ctx.needs_input_grad[0]:
             thin = weight.shape[-1] == 1
             outer = gradient * weight.mT if thin else torch.bmm(gradient, weight.mT)
         if ctx.needs_input_grad[1]:
             own = torch.bmm(gradient.mT, x).mT.contiguous()
-        n_added = ctx.n_added if ctx.needs_input_grad[2] else 0
-        below = gradient.sum(1, keepdim=True) if n_added == 1 < gradient.shape[1] else gradient
-        return outer, own, below if n_added else None
+        if ctx.needs_input_grad[2]:
+            below = gradient.sum(1, keepdim=True) if ctx.one_for_all else gradient
+        return outer, own, below
 
 
 class StackedLinear(Block):

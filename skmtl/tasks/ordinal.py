@@ -140,11 +140,14 @@ class OrdinalTask(ClassificationTask):
         first = start[0] - outputs[..., :1]
         return torch.cat([first, first + steps.cumsum(-1)], -1), steps
 
+    def read(self, values: Tensor) -> Tensor:
+        return values.long()
+
     def sample_loss(self, outputs: Tensor, values: Tensor) -> Tensor:
         if len(self.classes_) == 1:
             return outputs * 0.0
         margins, steps = self._margins(outputs)
-        ranks = values.long().unsqueeze(-1)
+        ranks = values.unsqueeze(-1)
         if self.loss == "coral":
             below = (ranks <= torch.arange(margins.shape[-1], device=ranks.device)).to(margins)
             return F.binary_cross_entropy_with_logits(margins, below, reduction="none").mean(-1)

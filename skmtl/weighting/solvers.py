@@ -5,6 +5,7 @@ Shapes: K members, T tasks; a Gramian holds the inner products of their gradient
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def together(
     can do for all members. ``generators`` has a generator a member, where it draws.
     """
     weighting = getattr(aggregator, "gramian_weighting", None)
-    if isinstance(weighting, MinNorm | OrderedProjections):
+    if isinstance(weighting, OfMany):
         return weighting.together(gramians, generators)
     if isinstance(getattr(weighting, "projector", None), NNLSProjector):
         if type(weighting) is UPGradWeighting:
@@ -85,7 +86,19 @@ class NNLSProjector(DualConeProjector):
         return "NNLSProjector()"
 
 
-class MinNorm(Extraction):
+class OfMany(Extraction, ABC):
+    """Weights that one call finds for many members; torchjd asks for those of one."""
+
+    @abstractmethod
+    def together(self, gramians: Tensor, generators: Sequence[Generator | None]) -> Tensor:
+        """Weights (K, T), given Gramians (K, T, T) and a generator a member; None: the global one."""
+
+    def forward(self, gramian: Tensor, /) -> Tensor:
+        """Weights (T,)."""
+        return self.together(gramian.unsqueeze(0), [None])[0]
+
+
+class MinNorm(OfMany):
     """Weights of MGDA, the shortest convex combination of the gradients (Désidéri 2012), exactly.
 
     torchjd's own comes near it in a hundred steps of Frank and Wolfe. Non-negative least squares
@@ -93,11 +106,7 @@ class MinNorm(Extraction):
     its sum, meets the same conditions of optimality.
     """
 
-    def forward(self, gramian: Tensor, /) -> Tensor:
-        """Weights (T,)."""
-        return self.together(gramian.unsqueeze(0), [None])[0]
-
-    def together(self, gramians: Tensor, _: Sequence[Generator | None]) -> Tensor:
+    def together(self, gramians: Tensor, generators: Sequence[Generator | None]) -> Tensor:
         """Weights (K, T)."""
         G = _numbers(gramians)
         n_members, size = G.shape[:2]
@@ -110,16 +119,12 @@ class MinNorm(Extraction):
         return torch.from_numpy(found / found.sum(1, keepdims=True)).to(gramians)
 
 
-class OrderedProjections(Extraction):
+class OrderedProjections(OfMany):
     """Weights of PCGrad (Yu et al. 2020): all tasks project their gradients at once.
 
     Each task visits the others in a random order of its own, as in torchjd's, but in step with the
     other tasks: T steps of a few array operations in place of T times T.
     """
-
-    def forward(self, gramian: Tensor, /) -> Tensor:
-        """Weights (T,)."""
-        return self.together(gramian.unsqueeze(0), [None])[0]
 
     def together(self, gramians: Tensor, generators: Sequence[Generator | None]) -> Tensor:
         """Weights (K, T)."""
