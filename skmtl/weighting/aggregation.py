@@ -101,9 +101,9 @@ class Aggregation(GradientWeighting):
         order = self._order
         gramians = order.to_table(order.to_table(gradients.gramian()), dim=2)
         rows = None if self._only_gramian else order.to_table(gradients.rows())
-        there = gramians.diagonal(dim1=1, dim2=2) > 0
-        there = (there if moving is None else there & order.to_table(moving)).cpu()
         gramians, rows = gramians.cpu(), None if rows is None else rows.cpu()
+        there = gramians.diagonal(dim1=1, dim2=2) > 0
+        there = there if moving is None else there & order.to_table(moving).cpu()
         everywhere, weights, directions = bool(there.all()), None, []
         if everywhere:
             one = self._aggregator(0, self._everybody)

@@ -5,6 +5,7 @@ Shapes: K members, T tasks (in the engine's order).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -279,7 +280,7 @@ class FixedWeights(Weighting):
 
 def require_numbers(weights: Tensor, weighting: Weighting) -> None:
     """Raise if a method made weights that are no numbers, before they reach the parameters."""
-    if not torch.isfinite(weights).all():
+    if not math.isfinite(weights.sum().item()):  # a look at each would take six times as long
         raise ValueError(
             f"loss_weights={weighting!r} made weights that are no finite numbers. Standardise the "
             "inputs, lower learning_rate_init, or use another method."

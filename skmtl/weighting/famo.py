@@ -63,22 +63,25 @@ class FAMO(Weighting):
         check_float(self.learning_rate, "learning_rate", self, low=0)
         check_float(self.weight_decay, "weight_decay", self, low=0)
         n_tasks, like = setting.n_tasks, setting.like
-        bounds = np.zeros(n_tasks) if self.min_losses is None else np.asarray(self.min_losses)
-        if bounds.shape != (n_tasks,) or bounds.dtype.kind not in "iuf":
-            raise ValueError(
-                f"Parameter min_losses of FAMO must have a number for each of {n_tasks} tasks. Found "
-                f"{self.min_losses!r}."
-            )
-        self._bounds = torch.from_numpy(bounds[list(setting.task_order)]).to(like)
+        self._bounds: Tensor | None = None
+        if self.min_losses is not None:
+            bounds = np.asarray(self.min_losses)
+            if bounds.shape != (n_tasks,) or bounds.dtype.kind not in "iuf":
+                raise ValueError(
+                    f"Parameter min_losses of FAMO must have a number for each of {n_tasks} tasks. "
+                    f"Found {self.min_losses!r}."
+                )
+            self._bounds = torch.from_numpy(bounds[list(setting.task_order)]).to(like)
         logits = like.new_zeros(len(setting.generators), n_tasks)
         self._logits = MemberAdam(logits, self.learning_rate, self.weight_decay)
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T); zero for tasks that do not move."""
-        self._above = above = self._above_bounds(losses, moving)
+        self._above = self._above_bounds(losses, moving)
         logits = self._logits.values
-        logits = logits if moving is None else logits.where(moving, -torch.inf)
-        share = logits.softmax(1) / above
+        self._z = logits.softmax(1)
+        z = self._z if moving is None else logits.where(moving, -torch.inf).softmax(1)
+        share = z / self._above
         weights = share / share.sum(1, keepdim=True)
         weights = weights if moving is None else weights.where(moving, 0.0)
         require_numbers(weights, self)
@@ -86,15 +89,14 @@ class FAMO(Weighting):
 
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
         """Move ``xi`` by what became of the losses; to a task that did not move, nothing did."""
-        fell = self._above.log() - self._above_bounds(losses, moving).log()
-        z = self._logits.values.softmax(1)
-        self._logits.step(z * (fell - (z * fell).sum(1, keepdim=True)))
+        fell = (self._above / self._above_bounds(losses, moving)).log_().mul_(self._z)
+        self._logits.step(fell.addcmul_(self._z, fell.sum(1, keepdim=True), value=-1))
 
     def _above_bounds(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """How far losses are above their lower bounds; 1 for a task that does not move."""
-        above = losses - self._bounds + LEAST
+        above = losses + LEAST if self._bounds is None else losses - self._bounds + LEAST
         return above if moving is None else above.where(moving, 1.0)
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
-        self._logits.keep(torch.tensor(members, device=self._bounds.device))
+        self._logits.keep(torch.tensor(members, device=self._logits.values.device))

@@ -43,16 +43,17 @@ def together(
 
 def _projected(vectors: Tensor, gramians: Tensor) -> Tensor:
     """Weights (K, m, T) of the projections of vectors (m, T) onto the dual cone of each Gramian."""
-    G = _numbers(gramians)
-    size = G.shape[-1]
-    trace = np.trace(G, axis1=1, axis2=2)[:, None, None]
-    G = G / np.where(trace > 0, trace, 1.0) + REGULARISATION * np.eye(size)
-    projected = np.repeat(_numbers(vectors)[None], len(G), axis=0)
-    outside = (projected @ G < 0).any(-1)  # the others are in the cone
+    G, starts = _numbers(gramians), _numbers(vectors)
+    traces = np.einsum("kii->k", G).clip(min=np.finfo(float).tiny)
+    G = G / traces[:, None, None]
+    np.einsum("kii->ki", G)[:] += REGULARISATION
+    projected = np.repeat(starts[None], len(G), axis=0)
+    outside = (starts @ G < 0).any(-1)  # the others are in the cone
     if outside.any():
-        roots = np.linalg.cholesky(G).transpose(0, 2, 1)
+        lower = np.linalg.cholesky(G)
+        roots, targets = np.ascontiguousarray(lower.transpose(0, 2, 1)), -starts @ lower
         for k, i in np.argwhere(outside).tolist():
-            projected[k, i] += nnls(roots[k], -roots[k] @ projected[k, i])[0]
+            projected[k, i] += nnls(roots[k], targets[k, i])[0]
     return torch.from_numpy(projected).to(gramians)
 
 
