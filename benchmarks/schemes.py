@@ -5,6 +5,7 @@ Ratios of medians, interleaved in one process. Writes docs/benchmarks/schemes.md
 
 import sys
 import warnings
+from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -20,9 +21,9 @@ WORK = Work(epochs=5)
 NAMES = [n for n in known_names(sharing, sharing.Sharing) if n != "hard"]
 
 
-def fit(scheme, n_tasks):
+def fit(scheme, n_tasks, work=WORK):
     X, Y = data(n=10_000, n_tasks=n_tasks)
-    return lambda: estimator(WORK, sharing=scheme).fit(X, Y)
+    return lambda: estimator(work, sharing=scheme).fit(X, Y)
 
 
 def asked():
@@ -45,6 +46,17 @@ def asked():
     )
     for name in eight:
         yield f"{name}, 8 experts, 4 tasks / hard", times[name] / times["hard"], 4.0
+
+
+def by_width():
+    """Time of 20 towers over that of one, by the width of their two layers."""
+    rows = {}
+    for width in (16, 32, 64, 128):
+        work = replace(WORK, sizes=(width, width))
+        towers = {name: fit(name, 20, work) for name in ("none", "soft", "cross_stitch")}
+        times = interleave({"one": fit("none", 1, work)} | towers, repeats=5)
+        rows[width] = {name: times[name] / times["one"] for name in towers}
+    return pd.DataFrame(rows).T.rename_axis("units")
 
 
 def costs(n_tasks):
@@ -73,6 +85,8 @@ def main(names):
         return
     table = pd.concat([costs(4), costs(20)], axis=1).sort_values("time, 20 tasks")
     print(table.round(2))
+    widths = by_width()
+    print(widths.round(2))
     limits = pd.DataFrame(rows, columns=["what", "measured", "asked"]).set_index("what")
     write(
         __file__,
@@ -83,6 +97,9 @@ def main(names):
         table.to_markdown(floatfmt=".2f"),
         "Times against each other:",
         limits.to_markdown(floatfmt=".2f"),
+        "20 towers over one, by the units of each of the two layers: a small tower leaves the "
+        "processor idle, so that twenty cost little more; large ones are arithmetic.",
+        widths.to_markdown(floatfmt=".2f"),
     )
 
 

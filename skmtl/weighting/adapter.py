@@ -173,13 +173,19 @@ def _moved(module: nn.Module, like: Tensor) -> nn.Module:
     return module
 
 
-def restricted(module: nn.Module, n_tasks: int, positions: Tensor) -> Any:
+def restricted(
+    module: nn.Module, n_tasks: int, positions: Tensor, known: dict[nn.Module, Any] | None = None
+) -> Any:
     """A view of a torchjd object for some of its tasks.
 
     Vectors with an entry per task (weights, reference points, learned scales, earlier losses) are cut
-    down to them; gradients reach the parameters of the original.
+    down to them; gradients reach the parameters of the original. ``known`` has what was restricted
+    before: a part that stands in two places stays one.
     """
-    part = copy.copy(module)
+    known = {} if known is None else known
+    if module in known:
+        return known[module]
+    part = known[module] = copy.copy(module)
     for store in ("_parameters", "_buffers", "_modules"):
         part.__dict__[store] = dict(part.__dict__[store])
     for values in (part.__dict__, part._parameters, part._buffers):
@@ -190,7 +196,7 @@ def restricted(module: nn.Module, n_tasks: int, positions: Tensor) -> Any:
                 values[name] = [v[positions.to(v.device)] for v in value]  # type: ignore[assignment]
     for name, child in part._modules.items():
         if child is not None:
-            part._modules[name] = restricted(child, n_tasks, positions)
+            part._modules[name] = restricted(child, n_tasks, positions, known)
     return part
 
 
