@@ -138,6 +138,34 @@ def test_best_losses_are_one_for_each_task(given):
         started(MinimaxDeviation(given), N_TASKS, task_names=["0", "1", "2"])
 
 
+def test_dwa_goes_by_what_was_last_known_of_each_task():
+    """Liu et al. (2019): T softmax(r / 2), r the losses of an epoch over those of the one before."""
+    weighting = started(Scalarization("dwa"), N_TASKS, 2)
+    epochs = torch.tensor(
+        [
+            [[3.0, 2.0, 1.0], [0.4, 0.3, 0.9]],
+            [[2.0, np.nan, 0.2], [0.3, 0.3, np.nan]],
+            [[1.0, 1.8, 0.1], [0.1, np.nan, 0.5]],
+            [[0.9, 1.7, 0.1], [0.1, 0.2, 0.4]],
+        ]
+    ).double()
+    gaps = torch.tensor([[True, False, True], [False, True, True]])
+    members, now = [0, 1], epochs[0]
+    for at, epoch in enumerate(epochs):
+        losses, there = epoch[members], gaps[members]
+        before, now = now, losses.where(losses.isfinite(), now)
+        weighting.after_epoch(losses)
+        heat = (now / before / 2).exp()
+        for some in (torch.ones_like(there), there, torch.ones_like(there)):
+            expected = heat * some
+            expected = some.sum(1, keepdim=True) * expected / expected.sum(1, keepdim=True)
+            batch = torch.ones_like(now).where(some, torch.nan)
+            assert_allclose(weighting(batch, None if some.all() else some), expected)
+        if at == 1:
+            weighting.keep([1])
+            members, now = [1], now[1:]
+
+
 @pytest.mark.parametrize("kind", [FAMO, GradNorm])
 @pytest.mark.parametrize("parameter", ["learning_rate", "weight_decay", "alpha"])
 def test_a_step_size_below_zero_is_refused(kind, parameter):
