@@ -61,8 +61,6 @@ class StackedWeighting(Weighting):
     """
 
     def __init__(self, parts: Sequence[Weighting], sizes: Sequence[int]):
-        self.parts = parts
-        self.sizes = sizes
         self.level, self.looks_again = parts[0].level, parts[0].looks_again
         self._there = [(part, size) for part, size in zip(parts, sizes, strict=True) if size]
 
