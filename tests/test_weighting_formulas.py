@@ -17,6 +17,7 @@ from skmtl.weighting import (
     MinimaxDeviation,
     Scalarization,
     same,
+    solvers,
     stack_weightings,
 )
 from skmtl.weighting.adapter import AGGREGATORS, make
@@ -183,6 +184,27 @@ def test_famo_bears_a_loss_at_its_lower_bound(bounds):
     weighting.after_step(losses, None)
     assert weights.isfinite().all()
     assert weighting(losses, None).isfinite().all()
+
+
+@pytest.mark.parametrize("pivots", [0, 1, 6])
+@pytest.mark.parametrize("likeness", [0.0, 0.9, 1.0])
+@pytest.mark.parametrize("n_tasks", [1, 2, 5, 20])
+def test_projections_are_optimal_however_few_pivots_they_have(
+    n_tasks, likeness, pivots, monkeypatch
+):
+    """Also where gradients are nearly one, or one of two, and conflict all the same."""
+    monkeypatch.setattr(solvers, "PIVOTS", pivots)
+    rng = np.random.default_rng(n_tasks)
+    common, own = rng.normal(size=(2, 30))[rng.integers(2, size=n_tasks)], rng.normal(size=30)
+    signs = rng.choice([-1.0, 1.0], size=(n_tasks, 1))
+    J = signs * (likeness * common + (1 - likeness) * rng.normal(size=(n_tasks, 30)) + 0.01 * own)
+    G = J @ J.T / np.square(J).sum() + 1e-4 * np.eye(n_tasks)
+    q = np.vstack([G, rng.normal(size=(3, n_tasks))])
+    z = solvers._complementary(np.repeat(G[None], len(q), axis=0), q)
+    w = z @ G + q
+    assert (z >= 0).all()
+    assert (w >= -1e-9).all()
+    assert_allclose(z * w, 0, atol=1e-9 * max(1.0, z.max()))
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
