@@ -49,11 +49,11 @@ def _projected(vectors: Tensor, gramians: Tensor) -> Tensor:
     traces = np.einsum("kii->k", G).clip(min=np.finfo(float).tiny)
     G = G / traces[:, None, None]
     np.einsum("kii->ki", G)[:] += REGULARISATION
-    projected, slopes = np.repeat(starts[None], len(G), axis=0), starts @ G
-    outside = (slopes < 0).any(-1)  # the others are in the cone
-    if outside.any():
-        projected[outside] += _complementary(G[outside.nonzero()[0]], slopes[outside])
-    return torch.from_numpy(projected).to(gramians)
+    slopes = starts @ G
+    if not (slopes < 0).any():  # all are in the cone
+        return torch.from_numpy(np.repeat(starts[None], len(G), axis=0)).to(gramians)
+    raised = _complementary(np.repeat(G, len(starts), axis=0), slopes.reshape(-1, G.shape[1]))
+    return torch.from_numpy(starts + raised.reshape(slopes.shape)).to(gramians)
 
 
 def _complementary(G: np.ndarray, q: np.ndarray) -> np.ndarray:
