@@ -12,9 +12,11 @@ from torchjd import aggregation
 
 from skmtl.weighting import (
     FAMO,
+    Aggregation,
     FixedWeights,
     GradNorm,
     MinimaxDeviation,
+    NNLSProjector,
     Scalarization,
     same,
     solvers,
@@ -205,6 +207,90 @@ def test_projections_are_optimal_however_few_pivots_they_have(
     assert (z >= 0).all()
     assert (w >= -1e-9).all()
     assert_allclose(z * w, 0, atol=1e-9 * max(1.0, z.max()))
+
+
+def test_pivots_solve_what_gradients_are_as_a_rule(monkeypatch):
+    monkeypatch.setattr(solvers, "nnls", None)
+    rng = np.random.default_rng(0)
+    for n_tasks in (2, 5, 20):
+        J = rng.normal(size=(8, n_tasks, 200))
+        G = torch.from_numpy(J @ J.transpose(0, 2, 1))
+        found = solvers._projected(torch.eye(n_tasks) / n_tasks, G)
+        assert ((found @ G) >= -1e-2 * G.diagonal(dim1=1, dim2=2).max()).all()
+
+
+class Known:
+    """Gradients (K, T, N) that were found before."""
+
+    def __init__(self, rows):
+        self.by_task = rows
+
+    def gramian(self):
+        return self.by_task @ self.by_task.mT
+
+    def rows(self):
+        return self.by_task
+
+    def combine(self, weights):
+        return (weights.unsqueeze(1) @ self.by_task).squeeze(1)
+
+    def shaped(self, direction):
+        return direction
+
+
+def jacobians(n_members, n_steps=6):
+    """Gradients of three tasks, step by step."""
+    rng = np.random.default_rng(0)
+    return torch.from_numpy(rng.normal(size=(n_steps, n_members, N_TASKS, 8)) + 0.3)
+
+
+def test_an_aggregator_remembers_the_steps_before():
+    """For each set of tasks apart: PCD keeps a mean of squared norms."""
+    weighting = started(Aggregation("pcd"), N_TASKS, 2)
+    everybody, few = ([aggregation.PCD() for _ in range(2)] for _ in "ab")
+    for step, J in enumerate(jacobians(2)):
+        there = None if step % 2 else torch.tensor([[True, False, True], [True, True, False]])
+        here = J if there is None else J * there.unsqueeze(2)
+        weights, _ = weighting.aggregate(Known(here), torch.ones(2, N_TASKS).double(), there)
+        for k in range(2):
+            if there is None:
+                expected = everybody[k].gramian_weighting(J[k] @ J[k].T)
+            else:
+                rows = J[k][there[k]]
+                expected = torch.zeros(N_TASKS).double()
+                expected[there[k]] = few[k].gramian_weighting(rows @ rows.T)
+            assert_allclose(weights[k], expected)
+
+
+@pytest.mark.parametrize("name", ["mgda", "upgrad", "imtl_g", "pcgrad", "dualproj"])
+def test_a_task_at_its_optimum_stands_in_nobodys_way(name):
+    """A gradient of zero is the shortest of all convex combinations."""
+    [J] = jacobians(1, 1)
+    J[0, 1] = 0
+    weighting = started(Aggregation(name), N_TASKS)
+    weights, direction = weighting.aggregate(Known(J), torch.ones(1, N_TASKS).double(), None)
+    assert weights[0, 1] == 0
+    two = started(Aggregation(name), 2)
+    expected, _ = two.aggregate(Known(J[:, [0, 2]]), torch.ones(1, 2).double(), None)
+    assert_allclose(weights[:, [0, 2]], expected, rtol=1e-6)
+    assert direction.norm() > 0
+
+
+@pytest.mark.parametrize("kind", [aggregation.UPGrad, aggregation.DualProj])
+def test_preferences_are_those_of_the_tasks_that_are_there(kind):
+    preferences = torch.tensor([0.7, 0.1, 0.2]).double()
+    projector = NNLSProjector()
+    weighting = started(Aggregation(kind(preferences, projector=projector)), N_TASKS)
+    [J] = jacobians(1, 1)
+    J[0, 2] = -J[0, 0] + 0.1 * J[0, 1]
+    there = torch.tensor([[True, False, True]])
+    weights, _ = weighting.aggregate(
+        Known(J * there.unsqueeze(2)), torch.ones(1, N_TASKS).double(), there
+    )
+    two = kind(preferences[[0, 2]], projector=projector)
+    rows = J[0, [0, 2]]
+    assert_allclose(weights[0, [0, 2]], two.gramian_weighting(rows @ rows.T))
+    assert weights[0, 1] == 0
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
