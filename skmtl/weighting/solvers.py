@@ -45,9 +45,7 @@ def together(
 
 def _projected(vectors: Tensor, gramians: Tensor) -> Tensor:
     """Weights (K, m, T) of the projections of vectors (m, T) onto the dual cone of each Gramian."""
-    G, starts = _numbers(gramians), _numbers(vectors)
-    traces = np.einsum("kii->k", G).clip(min=np.finfo(float).tiny)
-    G = G / traces[:, None, None]
+    G, starts = _of_unit_trace(gramians), _numbers(vectors)
     np.einsum("kii->ki", G)[:] += REGULARISATION
     slopes = starts @ G
     if not (slopes < 0).any():  # all are in the cone
@@ -80,6 +78,12 @@ def _complementary(G: np.ndarray, q: np.ndarray) -> np.ndarray:
             root = np.linalg.cholesky(G[i]).T
             z[i] = nnls(root, np.linalg.solve(root.T, -q[i]))[0]
     return z.clip(min=0)
+
+
+def _of_unit_trace(gramians: Tensor) -> np.ndarray:
+    """Gramians (K, T, T) over their traces, as numbers; zeros stay."""
+    G = _numbers(gramians)
+    return G / np.einsum("kii->k", G).clip(min=np.finfo(float).tiny)[:, None, None]
 
 
 def _numbers(tensor: Tensor) -> np.ndarray:
@@ -134,10 +138,9 @@ class MinNorm(OfMany):
 
     def together(self, gramians: Tensor, generators: Sequence[Generator | None]) -> Tensor:
         """Weights (K, T)."""
-        G = _numbers(gramians)
+        G = _of_unit_trace(gramians)
         n_members, size = G.shape[:2]
-        trace = np.trace(G, axis1=1, axis2=2).clip(min=np.finfo(float).tiny)
-        values, vectors = np.linalg.eigh(G / trace[:, None, None])
+        values, vectors = np.linalg.eigh(G)
         roots = np.sqrt(values.clip(min=0))[:, :, None] * vectors.transpose(0, 2, 1)
         rows = np.concatenate([roots, np.ones((n_members, 1, size))], axis=1)
         one = np.append(np.zeros(size), 1.0)
