@@ -31,6 +31,7 @@ class Work:
     batch_size: int = 256
     epochs: int = 10
     linear_skip: bool = False  # which MLPRegressor has not, and our default has
+    device: str = "cpu"
 
     def table(self):
         return data(self.n, self.d, self.n_tasks)
@@ -56,6 +57,7 @@ def estimator(work, **changes):
         "early_stopping": False,
         "n_members": 1,
         "random_state": 0,
+        "device": work.device,
     }
     return MultiTaskRegressor(**params | changes)
 

@@ -4,6 +4,7 @@ A script's first line says what is compared, the rest of its docstring how: with
 """
 
 import pathlib
+import re
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
@@ -20,3 +21,19 @@ def how(docstring):
 def write(script, title, *parts):
     """Write the page of a script, given as its ``__file__``: parts with a blank line between them."""
     path_of(script).write_text("\n\n".join([f"# {title}", *parts]) + "\n")
+
+
+def write_sections(script, title, about, made, only=()):
+    """Write a page of sections, each of ``made`` by its heading; what is not among ``only`` stays.
+
+    ``made`` maps a name that `only` may have to a heading and a function that returns paragraphs.
+    """
+    there = {}
+    if path_of(script).exists():
+        _, *parts = re.split(r"^## (.*)\n", path_of(script).read_text(), flags=re.MULTILINE)
+        there = dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
+    for name in only or made:
+        heading, make = made[name]
+        there[heading] = "\n\n".join(make())
+    headings = [heading for heading, _ in made.values() if heading in there]
+    write(script, title, about, *(f"## {heading}\n\n{there[heading]}" for heading in headings))

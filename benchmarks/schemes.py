@@ -26,37 +26,46 @@ def fit(scheme, n_tasks, work=WORK):
     return lambda: estimator(work, sharing=scheme).fit(X, Y)
 
 
-def asked():
+def asked(work=WORK):
     """Yield the ratios an issue put a limit on, towers first."""
     times = interleave(
-        {"one": fit("none", 1)} | {s: fit(s, 20) for s in ("soft", "none", "cross_stitch")},
+        {"one": fit("none", 1, work)}
+        | {s: fit(s, 20, work) for s in ("soft", "none", "cross_stitch")},
         repeats=7,
     )
     for scheme in ("none", "cross_stitch", "soft"):
         yield f"20 towers, {scheme} / one tower", times[scheme] / times["one"], 4.0
     for penalty in ("l2", "l1", "trace_norm"):
-        times = interleave(
-            {"soft": fit(SoftSharing(penalty=penalty), 20), "none": fit("none", 20)}, repeats=7
-        )
+        soft = SoftSharing(penalty=penalty)
+        times = interleave({"soft": fit(soft, 20, work), "none": fit("none", 20, work)}, repeats=7)
         yield f"20 towers, soft ({penalty}) / none", times["soft"] / times["none"], 1.15
     eight = {"mmoe": MMoE(n_experts=8), "cgc": CGC(n_shared_experts=4, n_task_experts=1)}
     times = interleave(
-        {"hard": fit("hard", 4)} | {name: fit(scheme, 4) for name, scheme in eight.items()},
+        {"hard": fit("hard", 4, work)} | {name: fit(s, 4, work) for name, s in eight.items()},
         repeats=7,
     )
     for name in eight:
         yield f"{name}, 8 experts, 4 tasks / hard", times[name] / times["hard"], 4.0
 
 
-def by_width():
+def by_width(work=WORK):
     """Time of 20 towers over that of one, by the width of their two layers."""
     rows = {}
     for width in (16, 32, 64, 128):
-        work = replace(WORK, sizes=(width, width))
-        towers = {name: fit(name, 20, work) for name in ("none", "soft", "cross_stitch")}
-        times = interleave({"one": fit("none", 1, work)} | towers, repeats=5)
+        wide = replace(work, sizes=(width, width))
+        towers = {name: fit(name, 20, wide) for name in ("none", "soft", "cross_stitch")}
+        times = interleave({"one": fit("none", 1, wide)} | towers, repeats=5)
         rows[width] = {name: times[name] / times["one"] for name in towers}
     return pd.DataFrame(rows).T.rename_axis("units")
+
+
+def against_each_other(work=WORK):
+    """Print what `asked` yields, and return it as a table."""
+    rows = []
+    for what, ratio, limit in asked(work):
+        print(f"{what}: {ratio:.2f} (asked: {limit})", flush=True)
+        rows.append((what, ratio, limit))
+    return pd.DataFrame(rows, columns=["what", "measured", "asked"]).set_index("what")
 
 
 def costs(n_tasks):
@@ -77,17 +86,13 @@ def costs(n_tasks):
 
 def main(names):
     warnings.simplefilter("ignore")
-    rows = []
-    for what, ratio, limit in asked():
-        print(f"{what}: {ratio:.2f} (asked: {limit})", flush=True)
-        rows.append((what, ratio, limit))
+    limits = against_each_other()
     if names:
         return
     table = pd.concat([costs(4), costs(20)], axis=1).sort_values("time, 20 tasks")
     print(table.round(2))
     widths = by_width()
     print(widths.round(2))
-    limits = pd.DataFrame(rows, columns=["what", "measured", "asked"]).set_index("what")
     write(
         __file__,
         "Cost of the sharing schemes",

@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 import pandas as pd
 from contestants import Work, data, estimator
-from pages import path_of, write
+from pages import write_sections
 from scipy import stats
 from sklearn.metrics import accuracy_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
@@ -30,21 +30,21 @@ SEEDS = range(5)
 SETS = ["penguins", "births14", "digits"]
 MEMBERS = 2
 METHODS = [name for name in by_name() if name not in ("mean", "sum", "nash_mtl")]
-FORMATS = {"cost": ".2f", "gain": ["", "", "", "", "+.2f", ".3f"]}
-PAGE = path_of(__file__)
+GAIN_FORMAT = ("", "", "", "", "+.2f", ".3f")
 
 
-def fit(weights, n_tasks):
+def fit(weights, n_tasks, work):
     X, Y = data(n=5_000, n_tasks=n_tasks)
-    est = estimator(WORK, loss_weights=weights)
+    est = estimator(work, loss_weights=weights)
     return lambda: est.fit(X, Y)
 
 
-def costs(n_tasks, methods, repeats=7):
+def costs(n_tasks, methods, work=WORK, repeats=7):
     """Time of a fit with each method over that with equal weights."""
-    contestants = {name: fit(method, n_tasks) for name, method in methods.items()}
-    times = interleave({"equal": fit(None, n_tasks)} | contestants, repeats)
-    return pd.Series({name: times[name] / times["equal"] for name in methods})
+    contestants = {None: None} | methods
+    fits = {name: fit(method, n_tasks, work) for name, method in contestants.items()}
+    times = interleave(fits, repeats)
+    return pd.Series({name: times[name] / times[None] for name in methods})
 
 
 def cost_table():
@@ -103,17 +103,12 @@ def gain_table():
 
 def main(what):
     warnings.simplefilter("ignore")
-    made = {"cost": cost_table, "gain": gain_table}
-    heads = {"cost": "## Cost\n\n", "gain": "## Gain (Δm, percent)\n\n"}
-    parts = {}
-    if PAGE.exists():  # a part that is not made again stays
-        text = PAGE.read_text()
-        at = text.index(heads["gain"])
-        parts = {"cost": text[text.index(heads["cost"]) : at].strip(), "gain": text[at:].strip()}
-    for part in what or made:
-        parts[part] = heads[part] + made[part]().to_markdown(floatfmt=FORMATS[part])
+    made = {
+        "cost": ("Cost", lambda: [cost_table().to_markdown(floatfmt=".2f")]),
+        "gain": ("Gain (Δm, percent)", lambda: [gain_table().to_markdown(floatfmt=GAIN_FORMAT)]),
+    }
     about = __doc__.split("\nWrites")[0].strip()
-    write(__file__, "Loss weights", about, *(parts.get(p, heads[p]) for p in made))
+    write_sections(__file__, "Loss weights", about, made, what)
 
 
 if __name__ == "__main__":
