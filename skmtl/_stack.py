@@ -58,7 +58,7 @@ class Job:
 
 
 def plan_stacks(
-    jobs: Sequence[Job], max_stack: int | str = "auto", n_parts: int = 1
+    jobs: Sequence[Job], max_stack: int | str = "auto", n_workers: int = 1
 ) -> list[list[Job]]:
     """Make the jobs ready and sort them into stacks; those that must train alone are stacks of one.
 
@@ -69,8 +69,8 @@ def plan_stacks(
     ----------
     max_stack : int or "auto"
         Most networks in a stack; "auto": what fits into half of the memory that is free.
-    n_parts : int
-        Stacks to have at least, where a stack can be split into so many.
+    n_workers : int
+        Processes that train beside one another, and share the memory.
     """
     readings: dict[Any, Any] = {}
     inputs: dict[Any, Any] = {}
@@ -90,7 +90,7 @@ def plan_stacks(
         groups.setdefault(id(job) if alike is None else alike, []).append(job)
     for group in groups.values():  # weightings that are alike and side by side are one
         group.sort(key=lambda job: repr(job.ready.net.weighting) if job.ready else "")
-    return [part for group in groups.values() for part in _split(group, max_stack, n_parts)]
+    return [part for group in groups.values() for part in _split(group, max_stack, n_workers)]
 
 
 def train_stack(stack: Sequence[Job], callbacks: Sequence[Any] = ()) -> None:
@@ -144,12 +144,12 @@ def _read_anew(job: Job, inputs: dict[Any, Any], trunk: Hashable) -> tuple[Readi
     return reading, fitted
 
 
-def _split(group: list[Job], max_stack: int | str, n_parts: int) -> Iterator[list[Job]]:
+def _split(group: list[Job], max_stack: int | str, n_workers: int) -> Iterator[list[Job]]:
     """Cut a group into stacks of even size."""
     readies = [job.ready for job in group if job.ready is not None]
     n_members = sum(ready.net.module_.n_members for ready in readies)
-    most = _most_members(readies[0]) if max_stack == "auto" else int(max_stack)
-    n_stacks = min(len(group), max(n_parts, -(-n_members // max(1, most))))
+    most = _most_members(readies[0]) // n_workers if max_stack == "auto" else int(max_stack)
+    n_stacks = min(len(group), -(-n_members // max(1, most)))
     for part in np.array_split(np.arange(len(group)), n_stacks):
         yield [group[i] for i in part]
 

@@ -207,33 +207,64 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Fit and score all trials; their results, in their order."""
     find_jobs(trials)
-    jobs = [trial.job for trial in trials if trial.job is not None and trial.job.error is None]
     n_workers = joblib.effective_n_jobs(n_jobs)
-    by_job = {id(trial.job): trial for trial in trials if trial.job is not None}
-    together = [
-        [by_job[id(job)] for job in stack] for stack in plan_stacks(jobs, max_stack, n_workers)
-    ]
-    stacked = {id(trial) for stack in together for trial in stack}
-    together += [[trial] for trial in trials if id(trial) not in stacked]
-    n_alone = sum(len(stack) == 1 for stack in together)
-    if verbose > 0:
-        print(  # noqa: T201
-            f"{len(trials)} fits in {len(together) - n_alone} stacks"
-            + (f", {n_alone} by themselves" if n_alone else "")
-        )
+    parts = deal(trials, n_workers)
     parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
-    shown = verbose > 0 and n_workers == 1  # other processes cannot move a bar of this one
+    shown = (
+        verbose > 0 and n_workers == 1
+    )  # other processes cannot write, or move a bar, of this one
     with watching() if shown else nullcontext() as watch:
-        done = parallel(delayed(_run)(stack, scoring, watch) for stack in together)
+        done = parallel(delayed(_run)(part, scoring, max_stack, n_workers, watch) for part in parts)
+    if verbose > 0 and not shown:
+        _tell([size for _, sizes in done for size in sizes])
     result_of = {
         id(trial): result
-        for stack, results in zip(together, done, strict=True)
-        for trial, result in zip(stack, results, strict=True)
+        for part, (results, _) in zip(parts, done, strict=True)
+        for trial, result in zip(part, results, strict=True)
     }
     return [result_of[id(trial)] for trial in trials]
 
 
-def _run(stack: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dict[str, Any]]:
+def deal(trials: Sequence[Trial], n_workers: int) -> list[list[Trial]]:
+    """Trials for each worker, which makes stacks of its own; those that no stack can train apart.
+
+    In turn, so that trials of one structure, which cost the same, are spread evenly.
+    """
+    if n_workers == 1:
+        return [list(trials)]
+    to_stack = [trial for trial in trials if trial.job is not None]
+    hands = [to_stack[i::n_workers] for i in range(n_workers)]
+    return [hand for hand in hands if hand] + [[t] for t in trials if t.job is None]
+
+
+def _run(
+    trials: Sequence[Trial], scoring: Scoring, max_stack: int | str, n_workers: int, watch: Any
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Fit and score what falls to one of so many workers; results, and the sizes of the stacks."""
+    by_job = {id(trial.job): trial for trial in trials if trial.job is not None}
+    jobs = [trial.job for trial in by_job.values() if trial.job and trial.job.error is None]
+    plan = plan_stacks(jobs, max_stack, n_workers)
+    stacks = [[by_job[id(job)] for job in stack] for stack in plan]
+    stacked = {id(trial) for stack in stacks for trial in stack}
+    stacks += [[trial] for trial in trials if id(trial) not in stacked]
+    sizes = [len(stack) for stack in stacks]
+    if watch is not None:
+        _tell(sizes)
+    result_of: dict[int, dict[str, Any]] = {}
+    for stack in stacks:
+        results = _run_stack(stack, scoring, watch)
+        result_of.update(zip(map(id, stack), results, strict=True))
+    return [result_of[id(trial)] for trial in trials], sizes
+
+
+def _tell(sizes: Sequence[int]) -> None:
+    """Say how many stacks there are."""
+    n_alone = sizes.count(1)
+    alone = f", {n_alone} by themselves" if n_alone else ""
+    print(f"{sum(sizes)} fits in {len(sizes) - n_alone} stacks{alone}")  # noqa: T201
+
+
+def _run_stack(stack: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dict[str, Any]]:
     """Fit and score the trials of a stack."""
     start = time.perf_counter()
     jobs = [trial.job for trial in stack if trial.job is not None]
