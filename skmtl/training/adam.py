@@ -59,7 +59,7 @@ class StackAdam(torch.optim.Adam):
     def set_lr(self, lr: float | Tensor) -> None:
         """Step so far from now on."""
         self.param_groups[0]["lr"] = lr
-        self._moved: dict[Tensor, Tensor] = {}
+        self._moved: dict[Tensor, tuple[Tensor, Tensor]] = {}
 
     def set_pace(self, parameters: Iterable[nn.Parameter], pace: float) -> None:
         """Let these step ``pace`` times as far as the others from now on; 1 ends it."""
@@ -118,9 +118,9 @@ class StackAdam(torch.optim.Adam):
             tensors, gradients = _with_gradient(ps)
             if tensors:
                 torch._foreach_add_(gradients, tensors, alpha=factor)
-        for p, factors in self._uneven:
-            if p.grad is not None:
-                p.grad.addcmul_(p, factors)
+        uneven = [(p.grad, p, factors) for p, factors in self._uneven if p.grad is not None]
+        if uneven:
+            torch._foreach_addcmul_(*map(list, zip(*uneven, strict=True)))
         [group] = self.param_groups
         also = self.also
         if isinstance(group["lr"], Tensor):  # each of them steps as far as its member
@@ -156,11 +156,11 @@ class StackAdam(torch.optim.Adam):
                 some = [i for i, own in enumerate(paces) if own == pace]
                 self._fused([tensors[i] for i in some], [gradients[i] for i in some], lr * pace)
             return
-        moves = [self._move_of(p) for p in tensors]  # a step of one, scaled member by member
+        # a step of one, scaled member by member
+        moves, rates = map(list, zip(*(self._move_of(p, lr) for p in tensors), strict=True))
         torch._foreach_zero_(moves)
         self._fused(tensors, gradients, 1.0, moves)
-        for p, move in zip(tensors, moves, strict=True):
-            p.addcmul_(move, _by_member(lr, p))
+        torch._foreach_addcmul_(tensors, moves, rates)
 
     def _fused(
         self,
@@ -247,9 +247,10 @@ class StackAdam(torch.optim.Adam):
         self.state.clear()
         self._counts_apart = False
 
-    def _move_of(self, p: Tensor) -> Tensor:
+    def _move_of(self, p: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the step of p is made, and by what it is scaled."""
         if p not in self._moved:
-            self._moved[p] = torch.empty_like(p)
+            self._moved[p] = torch.empty_like(p), _by_member(lr, p)
         return self._moved[p]
 
     def _state_of(self, p: Tensor) -> dict[str, Tensor]:
