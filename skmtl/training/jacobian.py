@@ -86,8 +86,9 @@ class LinearHeadRows:
 
     def gramian(self) -> Tensor:
         """Inner products (K, T, T)."""
-        products = (self._outputs.mT @ self._outputs) * (self._weight.mT @ self._weight)
-        products.mul_(self._unit**2)
+        products = torch.bmm(self._outputs.mT, self._outputs)
+        heads = (self._weight.mT, self._weight)
+        products.mul_(torch.baddbmm(products, *heads, beta=0, alpha=self._unit**2))
         columns = self._columns
         return products if columns is None else columns.mT @ products @ columns
 
@@ -146,39 +147,45 @@ def from_losses(
 def from_features(
     module: Any, loss: Any, batch: Batch, weighting: Any, active: Tensor | None
 ) -> Backward:
-    """Backward pass that stops at the shared features, to aggregate there what goes on.
+    """Backward pass that at the shared features goes on with one gradient made of the tasks'.
 
     Above them every task has the gradient of its own loss.
     """
     network = module.network
     x = batch.x if batch.clipped else module.clip(batch.x)
     features = network.features(x)
+    if not features.requires_grad:  # a frozen trunk: there are weights to be found all the same
+        features.requires_grad_()
     weight, owner = network.linear_heads()
-    cut = features.detach()
+    above = features
     if weight is None:  # a copy for each task, whose gradient is that task's
-        cut = cut.unsqueeze(1).repeat(1, network.n_tasks, 1, 1).requires_grad_()
-    outputs = network.outputs(cut, x)
-    leaf = outputs.detach().requires_grad_()
-    losses, total = loss(leaf, batch.values, batch.weight)
+        above = features.unsqueeze(1).repeat(1, network.n_tasks, 1, 1)
+    outputs = network.outputs(above, x)
+    losses, total = loss(outputs, batch.values, batch.weight)
     moving = moving_tasks(total, active)
     detached = losses.detach()
     own = _only(weighting(detached, moving), moving).expand_as(losses)
-    [slopes] = torch.autograd.grad(losses, leaf, own)
     unit = x.shape[1] ** 0.5  # inner products then are means over rows, however many there are
-    gradients: TaskGradients
-    if weight is None:
-        outputs.backward(slopes)
-        assert cut.grad is not None, "outputs come from features"
-        gradients = Rows(cut.grad.flatten(2), cut.shape[2:], unit)
-    else:
-        gradients = LinearHeadRows(slopes, weight.detach(), owner, unit)
-    weights, direction = weighting.aggregate(gradients, detached, moving)
-    ends = [(features, direction)] if features.requires_grad else []  # else a frozen trunk
-    if weight is not None:
-        ends.append((outputs, slopes))
-    if ends:
-        torch.autograd.backward([end for end, _ in ends], [slope for _, slope in ends])
-    return Backward(detached, total, moving, weights)
+    seen: list[TaskGradients] = []
+    weights: list[Tensor] = []
+
+    def see(gradient: Tensor) -> None:
+        seen.append(
+            Rows(gradient.flatten(2), gradient.shape[2:], unit)
+            if weight is None
+            else LinearHeadRows(gradient, weight.detach(), owner, unit)
+        )
+
+    def aggregate(gradient: Tensor) -> Tensor:
+        found, direction = weighting.aggregate(seen[0], detached, moving)
+        weights.append(found)
+        return direction.to(gradient)
+
+    # one pass with two hooks costs less than passes that end and begin here
+    (above if weight is None else outputs).register_hook(see)
+    features.register_hook(aggregate)
+    losses.backward(own)
+    return Backward(detached, total, moving, weights[0])
 
 
 def from_parameters(
