@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from skmtl.model_selection import (
     cross_val_predict,
     cross_validate,
 )
+from skmtl.model_selection.evaluation import Trial, deal
 from skmtl.sharing import LTB, DSelectK, Sharing, SoftSharing
 from skmtl.training.adam import StackAdam
 
@@ -252,14 +254,63 @@ def test_stacks_may_be_cut(max_stack):
     assert_same(whole, cut, atol=1e-9)
 
 
-def test_processes_give_the_same():
-    X, Y = table()
-    est = MultiTaskClassifierRegressor(**QUICK)
-    here = both(est, {"alpha": [0.0, 1.0]}, X, Y, kind=[BatchedGridSearchCV], **SCORES)[0]
-    there = both(est, {"alpha": [0.0, 1.0]}, X, Y, kind=[BatchedGridSearchCV], n_jobs=2, **SCORES)[
-        0
-    ]
+@pytest.mark.parametrize(
+    ("model", "grid", "told"),
+    [
+        (
+            MultiTaskRegressor(**QUICK),
+            {"alpha": [0.0, 1.0], "hidden_layer_sizes": [(4,), (5,)]},
+            "12 fits in 4 stacks\n",
+        ),
+        (
+            make_pipeline(StandardScaler(), MultiTaskRegressor(**QUICK)),
+            {"multitaskregressor__learning_rate_init": [1e-3, 1e-2]},
+            "6 fits in 2 stacks\n",
+        ),
+        (
+            MultiTaskRegressor(**QUICK),
+            {"alpha": [0.0, -1.0]},
+            "6 fits in 1 stacks, 4 by themselves",
+        ),
+        (Ridge(), {"alpha": [0.1, 1.0]}, "6 fits in 0 stacks, 6 by themselves"),
+    ],
+    ids=["structures", "pipeline", "failing", "ridge"],
+)
+def test_processes_give_the_same_and_the_number_of_stacks_is_told(model, grid, told, capsys):
+    X, Y = table(gaps=0.0)
+    Y = Y[["price", "size"]]
+    kwargs = {"kind": [BatchedGridSearchCV], "error_score": -7.0, "verbose": 1}
+    [here] = both(model, grid, X, Y, **kwargs)
+    capsys.readouterr()
+    [there] = both(model, grid, X, Y, n_jobs=2, **kwargs)
+    assert told in capsys.readouterr().out
     assert_same(here, there, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3, 7, 50])
+def test_fits_of_a_structure_are_dealt_evenly(n_workers):
+    trials = [Trial(None, {}, None, Job(kind, None, None)) for kind in 8 * "a" + 12 * "b"]
+    alone = [Trial(None, {}, None) for _ in range(3)]
+    parts = deal([*alone[:1], *trials, *alone[1:]], n_workers)
+    assert sorted(map(id, chain(*parts))) == sorted(map(id, [*trials, *alone]))
+    if n_workers == 1:
+        assert len(parts) == 1
+        return
+    assert [[trial] for trial in alone] == [part for part in parts if part[0].job is None]
+    hands = [[t.job.estimator for t in part] for part in parts if part[0].job is not None]
+    assert len(hands) == min(n_workers, len(trials))
+    for kind in "ab":
+        counts = [hand.count(kind) for hand in hands]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_stacks_beside_one_another_share_the_memory(monkeypatch):
+    X, Y = table(gaps=0.0)
+    jobs = [Job(MultiTaskRegressor(**QUICK), X, Y[["size"]]) for _ in range(12)]
+    monkeypatch.setattr("skmtl._stack._most_members", lambda ready: 8)
+    for n_workers, sizes in ((1, [6, 6]), (2, [4, 4, 4]), (9, [1] * 12)):
+        assert [len(stack) for stack in plan_stacks(jobs, "auto", n_workers)] == sizes
+        assert [len(stack) for stack in plan_stacks(jobs, 12, n_workers)] == [12]
 
 
 def test_sample_weights_reach_the_fits():

@@ -142,7 +142,7 @@ class BatchedGridSearchCV(StackedSearch, GridSearchCV):
     estimator : estimator of skmtl, or a Pipeline that ends in one
     param_grid : dict or list of dict
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
-        As in `GridSearchCV`. With ``n_jobs``, stacks are the tasks of joblib.
+        As in `GridSearchCV`. With ``n_jobs``, each process stacks its share of the fits.
     max_stack : int or "auto", default="auto"
         Most networks that train together; "auto": what fits into half of the free memory.
 
@@ -209,7 +209,7 @@ class BatchedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     param_distributions : dict or list of dict
     n_iter, scoring, n_jobs, refit, cv, verbose, pre_dispatch, random_state, error_score, \
 return_train_score
-        As in `RandomizedSearchCV`. With ``n_jobs``, stacks are the tasks of joblib.
+        As in `RandomizedSearchCV`. With ``n_jobs``, each process stacks its share of the fits.
     max_stack : int or "auto", default="auto"
         Most networks that train together; "auto": what fits into half of the free memory.
 

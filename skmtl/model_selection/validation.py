@@ -50,7 +50,8 @@ def cross_validate(
         Targets, as the estimator takes them.
     groups, scoring, cv, n_jobs, verbose, params, pre_dispatch, return_train_score, \
 return_estimator, return_indices, error_score
-        As in `sklearn.model_selection.cross_validate`. With ``n_jobs``, stacks are the tasks of joblib.
+        As in `sklearn.model_selection.cross_validate`. With ``n_jobs``, each process stacks its share
+        of the fits.
     max_stack : int or "auto", default="auto"
         Most networks that train together; "auto": what fits into half of the free memory.
 
