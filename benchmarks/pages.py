@@ -26,14 +26,14 @@ def write(script, title, *parts):
 def write_sections(script, title, about, made, only=()):
     """Write a page of sections, each of ``made`` by its heading; what is not among ``only`` stays.
 
-    ``made`` maps a name that `only` may have to a heading and a function that returns paragraphs.
+    ``made`` maps a name that `only` may have to a heading and a function that returns paragraphs. The
+    page is written after each. Sections of a page that was about something else go.
     """
-    there = {}
-    if path_of(script).exists():
-        _, *parts = re.split(r"^## (.*)\n", path_of(script).read_text(), flags=re.MULTILINE)
+    path, there = path_of(script), {}
+    if path.exists() and about in path.read_text():
+        _, *parts = re.split(r"^## (.*)\n", path.read_text(), flags=re.MULTILINE)
         there = dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
-    for name in only or made:
-        heading, make = made[name]
+    for heading, make in [made[name] for name in only or made]:
         there[heading] = "\n\n".join(make())
-    headings = [heading for heading, _ in made.values() if heading in there]
-    write(script, title, about, *(f"## {heading}\n\n{there[heading]}" for heading in headings))
+        headings = [own for own, _ in made.values() if own in there]
+        write(script, title, about, *(f"## {own}\n\n{there[own]}" for own in headings))

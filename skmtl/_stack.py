@@ -24,6 +24,11 @@ from skmtl.weighting import stack_weightings
 
 COPIES = 8  # of a member's parameters: gradient, two moments, step, best so far, its own, workspace
 SHARE = 0.5  # of the memory that is free
+# parameters that make the structure of a network, or how long it trains
+LIKENESS = (
+    *("sharing", "trunk", "hidden_layer_sizes", "head_layer_sizes", "activation", "loss_weights"),
+    *("schedule", "batch_size", "n_members", "max_iter"),
+)
 
 
 @dataclass
@@ -55,6 +60,12 @@ class Job:
     error: Exception | None = None
     ready: Ready | None = field(default=None, repr=False)
     reading: Reading | None = field(default=None, repr=False)
+
+    def likeness(self) -> tuple[str, ...]:
+        """What jobs that train in one stack have in common, as far as is known before they are read."""
+        own = vars(self.estimator)
+        like = type(self.estimator).__name__, str(np.shape(self.y)[1:])
+        return *like, *(repr(own.get(name)) for name in LIKENESS)
 
 
 def plan_stacks(

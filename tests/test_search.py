@@ -287,9 +287,19 @@ def test_processes_give_the_same_and_the_number_of_stacks_is_told(model, grid, t
     assert_same(here, there, atol=1e-9)
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 3, 7, 50])
-def test_fits_of_a_structure_are_dealt_evenly(n_workers):
-    trials = [Trial(None, {}, None, Job(kind, None, None)) for kind in 8 * "a" + 12 * "b"]
+@pytest.mark.parametrize("n_workers", [1, 2, 3, 4, 10, 100])
+@pytest.mark.parametrize("n_folds", [1, 2, 5])
+def test_fits_of_a_structure_are_dealt_evenly(n_workers, n_folds):
+    """Also where candidates, or candidates and folds, come round in step with the workers."""
+    X, Y = table(20, gaps=0.0)
+    kinds = {"size": Y[["size"]], "both": Y[["price", "size"]]}
+    trials = [
+        Trial(None, {}, None, Job(MultiTaskRegressor(hidden_layer_sizes=h, alpha=alpha), X, y))
+        for alpha in (0.0, 0.1, 1.0)
+        for h in ((8,), (96, 96))
+        for y in kinds.values()
+        for _ in range(n_folds)
+    ]
     alone = [Trial(None, {}, None) for _ in range(3)]
     parts = deal([*alone[:1], *trials, *alone[1:]], n_workers)
     assert sorted(map(id, chain(*parts))) == sorted(map(id, [*trials, *alone]))
@@ -297,10 +307,12 @@ def test_fits_of_a_structure_are_dealt_evenly(n_workers):
         assert len(parts) == 1
         return
     assert [[trial] for trial in alone] == [part for part in parts if part[0].job is None]
-    hands = [[t.job.estimator for t in part] for part in parts if part[0].job is not None]
+    hands = [[trial.job.likeness() for trial in part] for part in parts if part[0].job is not None]
     assert len(hands) == min(n_workers, len(trials))
-    for kind in "ab":
-        counts = [hand.count(kind) for hand in hands]
+    structures = set(chain(*hands))
+    assert len(structures) == 4
+    for structure in structures:
+        counts = [hand.count(structure) for hand in hands]
         assert max(counts) - min(counts) <= 1
 
 

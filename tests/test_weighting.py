@@ -182,6 +182,57 @@ def test_the_full_jacobian_gives_the_step_of_mtl_backward():
         assert_allclose(gradients[name], p.grad, atol=1e-6, err_msg=name)
 
 
+class BySlope(aggregation.Aggregator):
+    """Weighs tasks by how the square of the mean gradient changes with them: an autograd of its own."""
+
+    def slope(self, matrix):
+        at = torch.zeros(len(matrix), dtype=matrix.dtype, requires_grad=True)
+        [slope] = torch.autograd.grad((at.softmax(0) @ matrix).square().sum(), at)
+        return slope
+
+    def forward(self, matrix, /):
+        return (-self.slope(matrix)).softmax(0) @ matrix
+
+
+class BySlopeWritten(BySlope):
+    def slope(self, matrix):
+        share = torch.full((len(matrix),), 1 / len(matrix), dtype=matrix.dtype)
+        slope = 2 * matrix @ (matrix.T @ share)
+        return share * (slope - share @ slope)
+
+
+@pytest.mark.parametrize("heads", [(), (4,)])
+@pytest.mark.parametrize("at", ["features", "parameters"])
+def test_an_aggregator_may_differentiate(at, heads):
+    steps = []
+    for kind in (BySlope, BySlopeWritten):
+        problem = Problem(heads=heads)
+        steps.append(problem.step(problem.start(Aggregation(kind(), at=at)))[1])
+    for name, gradient in steps[0].items():
+        assert_allclose(gradient, steps[1][name], atol=1e-12, err_msg=name)
+
+
+class InPlace(RegressionTask):
+    def sample_loss(self, outputs, values):
+        return outputs.sub_(values).square()
+
+
+class NotInPlace(RegressionTask):
+    def sample_loss(self, outputs, values):
+        return (outputs - values).square()
+
+
+@pytest.mark.parametrize("name", ["mgda", "gradnorm"])
+def test_a_loss_may_work_in_place(name):
+    X, Y = table()
+    Y[:, 1] *= 50
+    fits = [
+        MultiTaskRegressor([task()] * 3, loss_weights=name, **QUICK).fit(X, Y)
+        for task in (InPlace, NotInPlace)
+    ]
+    assert_allclose(fits[0].history_, fits[1].history_, rtol=1e-6)
+
+
 @pytest.mark.parametrize("heads", [(), (4,)])
 @pytest.mark.parametrize("at", ["features", "parameters"])
 def test_the_sum_of_gradients_is_the_plain_step(at, heads):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import joblib
@@ -210,9 +211,8 @@ def evaluate(
     n_workers = joblib.effective_n_jobs(n_jobs)
     parts = deal(trials, n_workers)
     parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
-    shown = (
-        verbose > 0 and n_workers == 1
-    )  # other processes cannot write, or move a bar, of this one
+    # other processes cannot print for this one, or move its bar
+    shown = verbose > 0 and n_workers == 1
     with watching() if shown else nullcontext() as watch:
         done = parallel(delayed(_run)(part, scoring, max_stack, n_workers, watch) for part in parts)
     if verbose > 0 and not shown:
@@ -228,11 +228,12 @@ def evaluate(
 def deal(trials: Sequence[Trial], n_workers: int) -> list[list[Trial]]:
     """Trials for each worker, which makes stacks of its own; those that no stack can train apart.
 
-    In turn, so that trials of one structure, which cost the same, are spread evenly.
+    In turn, those of one structure after another: they cost the same, and are spread evenly.
     """
     if n_workers == 1:
         return [list(trials)]
-    to_stack = [trial for trial in trials if trial.job is not None]
+    by_likeness = [(trial.job.likeness(), trial) for trial in trials if trial.job is not None]
+    to_stack = [trial for _, trial in sorted(by_likeness, key=itemgetter(0))]
     hands = [to_stack[i::n_workers] for i in range(n_workers)]
     return [hand for hand in hands if hand] + [[t] for t in trials if t.job is None]
 

@@ -144,7 +144,8 @@ class BatchedGridSearchCV(StackedSearch, GridSearchCV):
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in `GridSearchCV`. With ``n_jobs``, each process stacks its share of the fits.
     max_stack : int or "auto", default="auto"
-        Most networks that train together; "auto": what fits into half of the free memory.
+        Most networks that train together; "auto": what fits into half of the free memory, of which
+        each process has its part.
 
     Attributes
     ----------
@@ -211,7 +212,8 @@ class BatchedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
 return_train_score
         As in `RandomizedSearchCV`. With ``n_jobs``, each process stacks its share of the fits.
     max_stack : int or "auto", default="auto"
-        Most networks that train together; "auto": what fits into half of the free memory.
+        Most networks that train together; "auto": what fits into half of the free memory, of which
+        each process has its part.
 
     Examples
     --------

@@ -53,7 +53,8 @@ return_estimator, return_indices, error_score
         As in `sklearn.model_selection.cross_validate`. With ``n_jobs``, each process stacks its share
         of the fits.
     max_stack : int or "auto", default="auto"
-        Most networks that train together; "auto": what fits into half of the free memory.
+        Most networks that train together; "auto": what fits into half of the free memory, of which
+        each process has its part.
 
     Returns
     -------

@@ -88,6 +88,7 @@ class LinearHeadRows:
         """Inner products (K, T, T)."""
         products = torch.bmm(self._outputs.mT, self._outputs)
         heads = (self._weight.mT, self._weight)
+        # beta=0: nothing is added; baddbmm scales in the same call
         products.mul_(torch.baddbmm(products, *heads, beta=0, alpha=self._unit**2))
         columns = self._columns
         return products if columns is None else columns.mT @ products @ columns
@@ -155,21 +156,17 @@ def from_features(
     x = batch.x if batch.clipped else module.clip(batch.x)
     features = network.features(x)
     if not features.requires_grad:  # a frozen trunk: there are weights to be found all the same
-        features.requires_grad_()
+        features = features.detach().requires_grad_()
     weight, owner = network.linear_heads()
     above = features
     if weight is None:  # a copy for each task, whose gradient is that task's
         above = features.unsqueeze(1).repeat(1, network.n_tasks, 1, 1)
     outputs = network.outputs(above, x)
-    losses, total = loss(outputs, batch.values, batch.weight)
-    moving = moving_tasks(total, active)
-    detached = losses.detach()
-    own = _only(weighting(detached, moving), moving).expand_as(losses)
     unit = x.shape[1] ** 0.5  # inner products then are means over rows, however many there are
     seen: list[TaskGradients] = []
     weights: list[Tensor] = []
 
-    def see(gradient: Tensor) -> None:
+    def keep_gradients(gradient: Tensor) -> None:
         seen.append(
             Rows(gradient.flatten(2), gradient.shape[2:], unit)
             if weight is None
@@ -177,13 +174,19 @@ def from_features(
         )
 
     def aggregate(gradient: Tensor) -> Tensor:
-        found, direction = weighting.aggregate(seen[0], detached, moving)
+        with torch.enable_grad():  # as anywhere else, for aggregators that differentiate
+            found, direction = weighting.aggregate(seen[0], detached, moving)
         weights.append(found)
         return direction.to(gradient)
 
-    # one pass with two hooks costs less than passes that end and begin here
-    (above if weight is None else outputs).register_hook(see)
+    # one pass with two hooks costs less than passes that end and begin here; put up before the loss,
+    # which may work in place
+    (above if weight is None else outputs).register_hook(keep_gradients)
     features.register_hook(aggregate)
+    losses, total = loss(outputs, batch.values, batch.weight)
+    moving = moving_tasks(total, active)
+    detached = losses.detach()
+    own = _only(weighting(detached, moving), moving).expand_as(losses)
     losses.backward(own)
     return Backward(detached, total, moving, weights[0])
 

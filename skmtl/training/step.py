@@ -103,10 +103,11 @@ def evaluate(module: nn.Module, loss: Any, rows: ValidRows) -> tuple[EpochLosses
             outputs = part.new_empty(*values.shape[:2], part.shape[2])
         outputs[:, at : at + part.shape[1]] = part
         at += part.shape[1]
+    scores = loss.score(outputs, values, weight)  # first: a loss may work in place
     losses, total = loss(outputs, values, weight)
     labelled = torch.ones_like(losses, dtype=torch.bool) if total is None else total > 0
     losses = losses.where(labelled, torch.nan)
-    return EpochLosses(losses, labelled), loss.score(outputs, values, weight)
+    return EpochLosses(losses, labelled), scores
 
 
 class EpochMean:
