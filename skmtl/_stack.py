@@ -13,7 +13,8 @@ from typing import Any, cast
 import numpy as np
 import psutil
 import torch
-from sklearn.utils.validation import validate_data
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples, validate_data
 
 from skmtl import _engine, _inputs, _parameters
 from skmtl._base import BaseMultiTask
@@ -111,8 +112,11 @@ def train_stack(stack: Sequence[Job], callbacks: Sequence[Any] = ()) -> None:
     for job, ready, error in zip(stack, readies, errors, strict=True):
         job.error = error
         if error is None:
-            _engine.warn_of_the_end(ready.net)
-            job.estimator._keep(cast(Reading, job.reading), ready)
+            try:
+                _engine.warn_of_the_end(ready.net)
+                job.estimator._keep(cast(Reading, job.reading), ready)
+            except Warning as raised:  # where warnings are made errors
+                job.error = raised
         job.ready = job.reading = None
 
 
@@ -144,15 +148,23 @@ def _read(job: Job, readings: dict[Any, Any], inputs: dict[Any, Any]) -> Reading
 def _read_anew(job: Job, inputs: dict[Any, Any], trunk: Hashable) -> tuple[Reading, Any]:
     """Reading of a job's table, and the trunk that encoded its inputs, if one did."""
     device = _parameters.check_device(job.estimator.device)
-    n_rows = len(job.X) if job.rows is None else len(job.rows)
+    n_rows = _num_samples(job.X) if job.rows is None else len(job.rows)
     dtype = _engine.precision(n_rows, device)
+
+    def read_inputs(X: Any, rows: Any) -> tuple[Any, Any]:
+        x = _inputs.read(job.estimator, X, dtype, first=True, where=rows)
+        return _engine.inputs_to_device(x, device), getattr(job.estimator, "trunk_", None)
+
     key = (id(job.X), dtype, device, trunk, None if trunk is None else id(job.rows))
-    if key not in inputs:
-        X = _inputs.read(job.estimator, job.X, dtype, first=True, where=job.rows)
-        inputs[key] = _engine.inputs_to_device(X, device), getattr(job.estimator, "trunk_", None)
-    x, fitted = inputs[key]
-    reading = job.estimator._read(x, job.y, job.sample_weight, where=job.rows)
-    return reading, fitted
+    where = job.rows
+    try:
+        x, fitted = once(inputs, key, lambda: read_inputs(job.X, where))
+    except ValueError:
+        if where is None:
+            raise
+        # rows that this job does not learn from may be at fault
+        (x, fitted), where = read_inputs(_safe_indexing(job.X, where), None), None
+    return job.estimator._read(x, job.y, job.sample_weight, where=where), fitted
 
 
 def _split(group: list[Job], max_stack: int | str, n_workers: int) -> Iterator[list[Job]]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +31,7 @@ from skmtl._base import BaseMultiTask
 from skmtl._stack import Job, once, plan_stacks, train_stack
 
 from .progress import watching
+from .transformers import fit_transformers, told_apart
 
 
 @dataclass
@@ -63,13 +63,20 @@ class Fold:
 class Trial:
     """A candidate on a fold.
 
-    ``model`` is what is scored, ``job`` the part of it that a stack can train, if any.
+    ``model`` is what is scored, ``job`` the part of it that a stack can train, if any, and ``steps``
+    the transformers before it, as they are to be handed out.
     """
 
     model: Any
     parameters: dict[str, Any]
     fold: Fold
     job: Job | None = None
+    steps: Any = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.job is not None and self.job.error is not None
 
 
 @dataclass
@@ -114,17 +121,20 @@ def make_trials(estimator: Any, candidates: Sequence[Any], folds: Sequence[Fold]
     ]
 
 
-def find_jobs(trials: Sequence[Trial]) -> None:
+def find_jobs(trials: Sequence[Trial], scoring: Scoring) -> None:
     """Find what stacks can train; transformers are fitted here."""
     known: dict[Any, Any] = {}
     for trial in trials:
         try:
-            _find_job(trial, known)
+            _find_job(trial, scoring, known)
         except Exception as error:  # noqa: BLE001
             trial.job = Job(trial.model, None, None, error=error)
+    if not scoring.return_train_score:
+        for trial in trials:  # made for the transformers, and too large to travel for nothing
+            trial.fold.__dict__.pop("train_inputs", None)
 
 
-def _find_job(trial: Trial, known: dict[Any, Any]) -> None:
+def _find_job(trial: Trial, scoring: Scoring, known: dict[Any, Any]) -> None:
     """Find what a stack can train of a trial, and fit what stands before it."""
     model, fold = trial.model, trial.fold
     weights = dict(fold.fit_params)
@@ -137,9 +147,13 @@ def _find_job(trial: Trial, known: dict[Any, Any]) -> None:
     weights = _of_steps(model, weights)
     if weights.keys() - {name}:
         return
-    key = id(fold), joblib.hash(model.steps[:-1])
-    steps, inputs = once(known, key, lambda: _fit_transformers(model, fold))
-    model.steps = [*steps, model.steps[-1]]
+    scored = [fold.X_test, *([fold.train_inputs] if scoring.return_train_score else [])]
+    trial.steps, remembering, inputs = once(
+        known,
+        (id(fold), told_apart(model)),
+        lambda: fit_transformers(model, fold.train_inputs, fold.train_targets, scored),
+    )
+    model.steps = [*remembering, model.steps[-1]]
     trial.job = Job(model.steps[-1][1], inputs, fold.train_targets, None, weights.get(name))
 
 
@@ -160,43 +174,6 @@ def _of_steps(model: Pipeline, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fit_transformers(model: Pipeline, fold: Fold) -> tuple[list[Any], Any]:
-    """The steps before the last, fitted, and what they make of the training rows."""
-    before = clone(model)[:-1]
-    inputs = (
-        before.fit_transform(fold.train_inputs, fold.train_targets)
-        if len(before)
-        else fold.train_inputs
-    )
-    return [(name, _once_an_object(step)) for name, step in before.steps], inputs
-
-
-def _once_an_object(transformer: Any) -> Any:
-    """A fitted transformer that transforms the same object only once."""
-    if not hasattr(transformer, "transform"):
-        return transformer
-    own = copy.copy(transformer)
-    own.transform = LastTwo(transformer.transform)
-    return own
-
-
-class LastTwo:
-    """A function of an object that keeps its last two results: of test and of training rows."""
-
-    def __init__(self, function: Callable[..., Any]):
-        self.function = function
-        self.seen: deque[tuple[Any, Any]] = deque(maxlen=2)
-
-    def __call__(self, X: Any, **params: Any) -> Any:
-        """Result for X."""
-        for known, result in self.seen:
-            if known is X and not params:
-                return result
-        result = self.function(X, **params)
-        self.seen.append((X, result))
-        return result
-
-
 def evaluate(
     trials: Sequence[Trial],
     scoring: Scoring,
@@ -207,19 +184,26 @@ def evaluate(
     verbose: int = 0,
 ) -> list[dict[str, Any]]:
     """Fit and score all trials; their results, in their order."""
-    find_jobs(trials)
+    find_jobs(trials, scoring)
     n_workers = joblib.effective_n_jobs(n_jobs)
-    parts = deal(trials, n_workers)
+    # there is nothing to do about these, and some errors cannot travel
+    failed = [trial for trial in trials if trial.failed]
+    parts = deal([trial for trial in trials if not trial.failed], n_workers)
     parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
     # other processes cannot print for this one, or move its bar
     shown = verbose > 0 and n_workers == 1
-    with watching() if shown else nullcontext() as watch:
-        done = parallel(delayed(_run)(part, scoring, max_stack, n_workers, watch) for part in parts)
     if verbose > 0 and not shown:
-        _tell([size for _, sizes in done for size in sizes])
+        print(f"{len(trials)} fits, shared out to {n_workers} processes")  # noqa: T201
+    with watching() if shown else nullcontext() as watch:
+        done = [_run(failed, scoring, max_stack, n_workers, None)]
+        done += parallel(
+            delayed(_run)(part, scoring, max_stack, n_workers, watch) for part in parts
+        )
+    if verbose > 0 and not shown:
+        print(_told([size for _, sizes in done for size in sizes]))  # noqa: T201
     result_of = {
         id(trial): result
-        for part, (results, _) in zip(parts, done, strict=True)
+        for part, (results, _) in zip([failed, *parts], done, strict=True)
         for trial, result in zip(part, results, strict=True)
     }
     return [result_of[id(trial)] for trial in trials]
@@ -231,7 +215,7 @@ def deal(trials: Sequence[Trial], n_workers: int) -> list[list[Trial]]:
     In turn, those of one structure after another: they cost the same, and are spread evenly.
     """
     if n_workers == 1:
-        return [list(trials)]
+        return [list(trials)] if trials else []
     by_likeness = [(trial.job.likeness(), trial) for trial in trials if trial.job is not None]
     to_stack = [trial for _, trial in sorted(by_likeness, key=itemgetter(0))]
     hands = [to_stack[i::n_workers] for i in range(n_workers)]
@@ -250,7 +234,7 @@ def _run(
     stacks += [[trial] for trial in trials if id(trial) not in stacked]
     sizes = [len(stack) for stack in stacks]
     if watch is not None:
-        _tell(sizes)
+        watch.bar.write(_told(sizes))
     result_of: dict[int, dict[str, Any]] = {}
     for stack in stacks:
         results = _run_stack(stack, scoring, watch)
@@ -258,11 +242,11 @@ def _run(
     return [result_of[id(trial)] for trial in trials], sizes
 
 
-def _tell(sizes: Sequence[int]) -> None:
-    """Say how many stacks there are."""
+def _told(sizes: Sequence[int]) -> str:
+    """How many stacks there are."""
     n_alone = sizes.count(1)
     alone = f", {n_alone} by themselves" if n_alone else ""
-    print(f"{sum(sizes)} fits in {len(sizes) - n_alone} stacks{alone}")  # noqa: T201
+    return f"{sum(sizes)} fits in {len(sizes) - n_alone} stacks{alone}"
 
 
 def _run_stack(stack: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dict[str, Any]]:
@@ -278,6 +262,8 @@ def _run_stack(stack: Sequence[Trial], scoring: Scoring, watch: Any) -> list[dic
     ]
     for trial, result in zip(stack, results, strict=True):
         _score_trial(trial, result, scoring)
+        if trial.steps is not None:
+            trial.model.steps = [*trial.steps, trial.model.steps[-1]]
         if scoring.return_estimator:  # from another process this is the way back
             result["estimator"] = trial.model
         if watch is not None:

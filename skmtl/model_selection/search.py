@@ -65,6 +65,11 @@ class StackedSearch(BaseSearchCV):
         candidates = list(self._candidates())
         splits = cv.split(X, y, **routed.splitter.split)
         folds = cut(base, X, y, splits, routed.estimator.fit, routed.scorer.score)
+        if len(folds) != self.n_splits_:
+            raise ValueError(
+                "cv.split and cv.get_n_splits return inconsistent results. Expected "
+                f"{self.n_splits_} splits, got {len(folds)}."
+            )
         out = self._run_trials(make_trials(base, candidates, folds), scoring)
         found = self._format_results(candidates, self.n_splits_, out)
         first = out[0]["test_scores"]
