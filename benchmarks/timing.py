@@ -19,3 +19,15 @@ def interleave(contestants, repeats, measure=timed):
         for name, run in contestants.items():
             seconds[name].append(measure(run))
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def ratios(base, contestants, repeats, measure=timed):
+    """Median over ``repeats`` of each contestant's seconds over those of ``base`` just before it."""
+    for run in (base, *contestants.values()):
+        run()
+    found = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, run in contestants.items():
+            before = measure(base)
+            found[name].append(measure(run) / before)
+    return {name: statistics.median(own) for name, own in found.items()}
