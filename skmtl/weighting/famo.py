@@ -62,8 +62,9 @@ class FAMO(Weighting):
         """Start from equal ``z``; see `Weighting.start`."""
         check_float(self.learning_rate, "learning_rate", self, low=0)
         check_float(self.weight_decay, "weight_decay", self, low=0)
-        n_tasks, like = setting.n_tasks, setting.like
-        self._bounds: Tensor | None = None
+        n_tasks = setting.n_tasks
+        dtype = setting.like.cpu().numpy().dtype
+        self._bounds: np.ndarray | None = None
         if self.min_losses is not None:
             bounds = np.asarray(self.min_losses)
             if bounds.shape != (n_tasks,) or bounds.dtype.kind not in "iuf":
@@ -71,32 +72,37 @@ class FAMO(Weighting):
                     f"Parameter min_losses of FAMO must have a number for each of {n_tasks} tasks. "
                     f"Found {self.min_losses!r}."
                 )
-            self._bounds = torch.from_numpy(bounds[list(setting.task_order)]).to(like)
-        logits = like.new_zeros(len(setting.generators), n_tasks)
+            self._bounds = bounds[list(setting.task_order)].astype(dtype)
+        logits = np.zeros((len(setting.generators), n_tasks), dtype)
         self._logits = MemberAdam(logits, self.learning_rate, self.weight_decay)
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T); zero for tasks that do not move."""
-        self._above = self._above_bounds(losses, moving)
+        there = None if moving is None else moving.cpu().numpy()
+        self._above = self._above_bounds(losses, there)
         logits = self._logits.values
-        self._z = logits.softmax(1)
-        z = self._z if moving is None else logits.where(moving, -torch.inf).softmax(1)
-        share = z / self._above
-        weights = share / share.sum(1, keepdim=True)
-        weights = weights if moving is None else weights.where(moving, 0.0)
+        z = np.exp(logits - logits.max(1, keepdims=True))
+        self._z = z / z.sum(1, keepdims=True)
+        share = self._z / self._above
+        if there is not None:
+            share *= there
+        total = share.sum(1, keepdims=True)
+        weights = torch.from_numpy(share / np.where(total > 0, total, 1)).to(losses)
         require_numbers(weights, self)
         return weights
 
     def after_step(self, losses: Tensor, moving: Tensor | None) -> None:
         """Move ``xi`` by what became of the losses; to a task that did not move, nothing did."""
-        fell = (self._above / self._above_bounds(losses, moving)).log_().mul_(self._z)
-        self._logits.step(fell.addcmul_(self._z, fell.sum(1, keepdim=True), value=-1))
+        there = None if moving is None else moving.cpu().numpy()
+        fell = np.log(self._above / self._above_bounds(losses, there)) * self._z
+        self._logits.step(fell - self._z * fell.sum(1, keepdims=True))
 
-    def _above_bounds(self, losses: Tensor, moving: Tensor | None) -> Tensor:
+    def _above_bounds(self, losses: Tensor, there: np.ndarray | None) -> np.ndarray:
         """How far losses are above their lower bounds; 1 for a task that does not move."""
-        above = losses + LEAST if self._bounds is None else losses - self._bounds + LEAST
-        return above if moving is None else above.where(moving, 1.0)
+        above = losses.detach().cpu().numpy()
+        above = above + LEAST if self._bounds is None else above - self._bounds + LEAST
+        return above if there is None else np.where(there, above, 1.0).astype(above.dtype)
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
-        self._logits.keep(torch.tensor(members, device=self._logits.values.device))
+        self._logits.keep(members)

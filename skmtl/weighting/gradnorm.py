@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,34 +69,39 @@ class GradNorm(GradientWeighting):
         check_float(self.learning_rate, "learning_rate", self, low=0)
         super().start(setting)
         shape = len(setting.generators), setting.n_tasks
-        self._weights = MemberAdam(setting.like.new_ones(shape), self.learning_rate)
-        self._first = setting.like.new_full(shape, torch.nan)
+        dtype = setting.like.cpu().numpy().dtype
+        self._weights = MemberAdam(np.ones(shape, dtype), self.learning_rate)
+        self._first = np.full(shape, np.nan, dtype)
 
     def __call__(self, losses: Tensor, moving: Tensor | None) -> Tensor:
         """Weights (K, T) as the steps before have left them."""
-        return self._weights.values.clone()
+        return torch.from_numpy(self._weights.values.copy()).to(losses)
 
     def aggregate(
         self, gradients: Any, losses: Tensor, moving: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Go by the weighted sum, and move the weights for the next step."""
-        used = self._weights.values.clone()
-        there = torch.ones_like(losses) if moving is None else moving.to(losses)
-        direction = gradients.combine(there)  # the gradients are those of weighted losses
-        norms = gradients.gramian().diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
-        self._first = self._first.where(~self._first.isnan() | (there == 0), losses)
-        rate = (losses / self._first.clamp(min=torch.finfo(losses.dtype).tiny)).where(there > 0, 0)
-        n_there = there.sum(1, keepdim=True).clamp(min=1)
-        rate = rate * n_there / rate.sum(1, keepdim=True).clamp(min=1e-12)
-        mean_norm = (norms * there).sum(1, keepdim=True) / n_there
-        slope = torch.sign(norms - mean_norm * rate**self.alpha) * norms / used
+        used, now = self._weights.values.copy(), losses.cpu().numpy()
+        there = np.ones_like(used) if moving is None else moving.cpu().numpy().astype(used.dtype)
+        n_there = there.sum(1, keepdims=True).clip(min=1)
+        # the gradients are those of weighted losses
+        direction = gradients.combine(torch.from_numpy(there).to(losses))
+        squares = gradients.gramian().cpu().numpy().diagonal(axis1=1, axis2=2)
+        norms = np.sqrt(squares.clip(min=0))
+        self._first = np.where(np.isnan(self._first) & (there > 0), now, self._first)
+        rate = np.zeros_like(used)
+        first = self._first.clip(min=np.finfo(used.dtype).tiny)
+        np.divide(now, first, out=rate, where=there > 0)
+        # in this order: of one task alone it is 1 then, to the bit, and the slope 0
+        rate = rate * n_there / rate.sum(1, keepdims=True).clip(min=1e-12)
+        mean_norm = (norms * there).sum(1, keepdims=True) / n_there
+        slope = np.sign(norms - mean_norm * rate**self.alpha) * norms / used
         self._weights.step(slope * there)
-        moved = self._weights.values.where(there > 0, used).clamp(min=LOWEST)
-        self._weights.values.copy_(moved * moved.shape[1] / moved.sum(1, keepdim=True))
-        return used * there, direction
+        moved = np.where(there > 0, self._weights.values, used).clip(min=LOWEST)
+        self._weights.values[:] = moved * moved.shape[1] / moved.sum(1, keepdims=True)
+        return torch.from_numpy(used * there).to(losses), direction
 
     def keep(self, members: Sequence[int]) -> None:
         """Let the other members leave."""
-        staying = torch.tensor(members, device=self._first.device)
-        self._weights.keep(staying)
-        self._first = self._first[staying]
+        self._weights.keep(members)
+        self._first = self._first[list(members)]

@@ -167,10 +167,12 @@ class OrderedProjections(OfMany):
         gradients = G.reshape(len(rows), size)
         squares = gradients[rows, rows % size][theirs]
         squares[(theirs == rows) | (squares == 0)] = np.inf  # from these nothing is taken
-        weights = np.tile(np.eye(size), (n_members, 1))
+        scales, places = np.empty(theirs.shape), rows * size + meetings
         products = gradients.copy()  # of what each task has come to with every gradient
-        for met, row, square in zip(meetings, theirs, squares, strict=True):
-            scale = np.minimum(products[rows, met], 0.0) / square
-            weights[rows, met] -= scale
-            products -= scale[:, None] * gradients[row]
+        steps = zip(scales, places, squares, gradients[theirs], strict=True)
+        for scale, place, square, gradient in steps:
+            np.divide(np.minimum(products.take(place), 0.0), square, out=scale)
+            products -= scale[:, None] * gradient
+        weights = np.tile(np.eye(size), (n_members, 1))
+        weights[rows, meetings] -= scales
         return torch.from_numpy(weights.reshape(G.shape).sum(1)).to(gramians)
