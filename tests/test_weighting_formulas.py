@@ -194,6 +194,14 @@ def test_famo_bears_a_loss_at_its_lower_bound(bounds):
     assert weighting(losses, None).isfinite().all()
 
 
+def test_famo_weighs_a_task_that_is_there_alone_however_little_it_counts_beside_others():
+    weighting = started(FAMO(), N_TASKS, 2)
+    weighting._logits.values[:, 0] = -2000.0  # its share of all three is no number above zero
+    losses = torch.tensor([[0.5, 1.0, 2.0]] * 2).double()
+    there = torch.tensor([[True, False, False], [False, False, False]])
+    assert_allclose(weighting(losses, there), [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+
+
 @pytest.mark.parametrize("pivots", [0, 1, 6])
 @pytest.mark.parametrize("likeness", [0.0, 0.9, 1.0])
 @pytest.mark.parametrize("n_tasks", [1, 2, 5, 20])
