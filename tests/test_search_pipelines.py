@@ -159,3 +159,14 @@ def test_many_fits_are_announced_before_they_are_spread(capsys):
     BatchedGridSearchCV(net(), {"alpha": [0.0, 1.0]}, cv=2, n_jobs=2, verbose=1).fit(X, y)
     out = capsys.readouterr().out
     assert out.index("4 fits, shared out to 2 processes") < out.index("4 fits in 2 stacks")
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_fits_that_fail_before_training_are_told_too(n_jobs, capsys):
+    X, y = table()
+    grid = {"picky__fails": [True, False]}
+    search = BatchedGridSearchCV(make_pipeline(Picky(), net()), grid, n_jobs=n_jobs, verbose=1)
+    with pytest.warns(FitFailedWarning):
+        search.fit(X, y)
+    told = "10 fits in 1 stacks, 5 by" if n_jobs is None else "10 fits in 2 stacks, 5 by"
+    assert told in capsys.readouterr().out

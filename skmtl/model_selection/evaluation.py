@@ -186,9 +186,9 @@ def evaluate(
     """Fit and score all trials; their results, in their order."""
     find_jobs(trials, scoring)
     n_workers = joblib.effective_n_jobs(n_jobs)
-    # there is nothing to do about these, and some errors cannot travel
-    failed = [trial for trial in trials if trial.failed]
-    parts = deal([trial for trial in trials if not trial.failed], n_workers)
+    # these have nothing to do elsewhere, and some errors cannot travel
+    failed = [trial for trial in trials if trial.failed] if n_workers > 1 else []
+    parts = deal(trials, n_workers)
     parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
     # other processes cannot print for this one, or move its bar
     shown = verbose > 0 and n_workers == 1
@@ -212,11 +212,12 @@ def evaluate(
 def deal(trials: Sequence[Trial], n_workers: int) -> list[list[Trial]]:
     """Trials for each worker, which makes stacks of its own; those that no stack can train apart.
 
-    In turn, those of one structure after another: they cost the same, and are spread evenly.
+    In turn, those of one structure after another: they cost the same, and are spread evenly. Trials
+    that have failed are dealt to none of several workers.
     """
     if n_workers == 1:
-        return [list(trials)] if trials else []
-    by_likeness = [(trial.job.likeness(), trial) for trial in trials if trial.job is not None]
+        return [list(trials)]
+    by_likeness = [(t.job.likeness(), t) for t in trials if t.job is not None and not t.failed]
     to_stack = [trial for _, trial in sorted(by_likeness, key=itemgetter(0))]
     hands = [to_stack[i::n_workers] for i in range(n_workers)]
     return [hand for hand in hands if hand] + [[t] for t in trials if t.job is None]
@@ -227,7 +228,7 @@ def _run(
 ) -> tuple[list[dict[str, Any]], list[int]]:
     """Fit and score what falls to one of so many workers; results, and the sizes of the stacks."""
     by_job = {id(trial.job): trial for trial in trials if trial.job is not None}
-    jobs = [trial.job for trial in by_job.values() if trial.job and trial.job.error is None]
+    jobs = [trial.job for trial in by_job.values() if trial.job and not trial.failed]
     plan = plan_stacks(jobs, max_stack, n_workers)
     stacks = [[by_job[id(job)] for job in stack] for stack in plan]
     stacked = {id(trial) for stack in stacks for trial in stack}
